@@ -1,0 +1,76 @@
+//! The specification of a kind.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+
+use crate::{ArtifactType, Shape, ShapeError};
+
+/// One named input or output of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// The name people write in `from:` (`model`) or after a dot (`split.records`).
+    pub name: &'static str,
+    /// What flows through it.
+    pub artifact: ArtifactType,
+}
+
+impl Port {
+    /// A port of that name and type.
+    pub const fn new(name: &'static str, artifact: ArtifactType) -> Self {
+        Self { name, artifact }
+    }
+}
+
+/// What a kind is called, takes and gives.
+#[derive(Debug, Clone)]
+pub struct KindSpec {
+    /// The name written after `kind:`, `family.variant`.
+    pub name: &'static str,
+    /// The version of the code behind it, part of every key; raised when a result changes.
+    pub version: u32,
+    /// What it does, in Markdown, the first line a summary.
+    pub doc: String,
+    /// Its inputs, in order; every one must be connected.
+    pub inputs: &'static [Port],
+    /// Its outputs; the first is the one a bare node name means.
+    pub outputs: &'static [Port],
+    /// Whether it works item by item.
+    pub per_item: bool,
+    /// The JSON Schema of its params.
+    pub schema: Schema,
+    /// The same, as the decoder reads it; always a [`Shape::Struct`].
+    pub params: Shape,
+}
+
+impl KindSpec {
+    /// Reads the specification off the params struct `P`, whose doc comment documents the kind.
+    ///
+    /// # Errors
+    /// When `P`'s JSON Schema uses a construct that [`Shape`] does not know: a mistake in the
+    /// kind, found by the first test that touches it.
+    pub fn of<P: JsonSchema>(
+        name: &'static str,
+        version: u32,
+        inputs: &'static [Port],
+        outputs: &'static [Port],
+        per_item: bool,
+    ) -> Result<Self, ShapeError> {
+        let schema = SchemaSettings::draft2020_12()
+            .with(|settings| settings.inline_subschemas = true)
+            .into_generator()
+            .into_root_schema_for::<P>();
+        let params = Shape::from_schema(schema.as_value())?;
+        let doc = schema.get("description").and_then(|doc| doc.as_str()).unwrap_or_default().to_owned();
+        Ok(Self { name, version, doc, inputs, outputs, per_item, schema, params })
+    }
+
+    /// The first line of the documentation.
+    pub fn summary(&self) -> &str {
+        self.doc.lines().next().unwrap_or_default()
+    }
+
+    /// The output of that name.
+    pub fn output(&self, name: &str) -> Option<&'static Port> {
+        self.outputs.iter().find(|port| port.name == name)
+    }
+}
