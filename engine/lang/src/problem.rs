@@ -28,6 +28,20 @@ impl Problem {
         Self { code, message: message.into(), labels: Vec::new(), help: None, source: None }
     }
 
+    /// A mistake in bytes `range` of a text that is not the pipeline's own, such as a table.
+    pub fn in_text(
+        code: &'static str,
+        message: impl Into<String>,
+        name: &str,
+        text: &str,
+        range: (usize, usize),
+        label: impl Into<String>,
+    ) -> Self {
+        let mut sources = Sources::default();
+        let source = sources.add(name, text, "");
+        Self::new(code, message, Span { source, start: range.0, end: range.1 }, label).with_sources(&sources)
+    }
+
     /// Points at a further place, if it lies in the same text.
     #[must_use]
     pub fn label(mut self, span: Span, label: impl Into<String>) -> Self {

@@ -62,7 +62,8 @@ impl Sources {
             None => ("", "".into()),
         };
         let named = NamedSource::new(name, text);
-        if name.starts_with("--") { named } else { named.with_language("yaml") }
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        if is_yaml { named.with_language("yaml") } else { named }
     }
 
     /// `file:line:column` of the start of a span, counted from 1 in characters.

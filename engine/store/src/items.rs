@@ -173,7 +173,9 @@ impl ItemWriter<'_> {
         let content = Digest::of(bytes);
         self.pack.file.write_all(bytes).map_err(|error| refused(&self.pack, error))?;
         self.pack.digest.update(bytes);
+        // Found by its recipe, and by its content.
         self.pack.entries.push((key, content, self.pack.size, length));
+        self.pack.entries.push((content, content, self.pack.size, length));
         self.pack.size += u64::from(length);
         if self.pack.size >= SEAL_BYTES || self.pack.since.elapsed() >= SEAL_AGE {
             let pack = std::mem::replace(&mut self.pack, OpenPack::new(self.store)?);

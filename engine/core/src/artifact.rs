@@ -1,0 +1,134 @@
+//! Artifacts: what nodes give one another.
+//!
+//! Every artifact is one JSON blob, named by its digest; items and large parts are further blobs
+//! that it names by theirs. So equal content has an equal name, wherever it was made.
+
+use std::collections::BTreeMap;
+
+use pipe_store::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What an output port holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Artifact {
+    /// A table of items.
+    Records(Records),
+    /// Items computed from records, stored one by one.
+    Collection(Collection),
+    /// Anything else: a model, metrics.
+    Document(Document),
+}
+
+/// A table of labelled items, in a fixed order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Records {
+    /// The labels that occur, sorted: as numbers where all are numbers, as text otherwise.
+    /// A row's class index is its label's place in this list.
+    pub classes: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Record>,
+}
+
+/// One row of [`Records`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name in the data set, such as `00002562….jpg`.
+    pub id: String,
+    /// Its label.
+    pub value: String,
+    /// The part of the data set that it was put into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// The digest of its bytes, where the data set has bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// What a model learns from.
+    Train,
+    /// What tells during training how well it learns.
+    Validation,
+    /// What tells at the end how well it learned.
+    Test,
+}
+
+impl Split {
+    /// `train`, `validation` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl Records {
+    /// A table whose classes are the labels that occur in it.
+    pub fn new(rows: Vec<Record>) -> Self {
+        let mut classes: Vec<String> = rows.iter().map(|row| row.value.clone()).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let numbers: Option<Vec<i64>> = classes.iter().map(|class| class.parse().ok()).collect();
+        if numbers.is_some() {
+            classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());
+        }
+        Self { classes, rows }
+    }
+
+    /// The class index of every row, `0..classes.len()`.
+    pub fn labels(&self) -> Vec<usize> {
+        let index: BTreeMap<&str, usize> =
+            self.classes.iter().enumerate().map(|(at, class)| (class.as_str(), at)).collect();
+        self.rows.iter().map(|row| index.get(row.value.as_str()).copied().unwrap_or_default()).collect()
+    }
+}
+
+/// Items computed from records: pixels or feature vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Collection {
+    /// The rows that have an item.
+    pub records: Records,
+    /// The content digest of each row's item.
+    pub items: Vec<Digest>,
+    /// How the items were made, for whoever must make more of the same kind.
+    pub meta: Value,
+    /// The rows left out because they could not be computed.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A row that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The row's id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A JSON document with large parts beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// What it says.
+    pub json: Value,
+    /// Blobs that belong to it, by name: `weights` of a model.
+    pub parts: BTreeMap<String, Digest>,
+}
+
+impl Artifact {
+    /// Its bytes, the same for equal content.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads it back; `None` when the bytes are of another form.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a node failed, in words for a person.
+
+use petgraph::graph::NodeIndex;
+use pipe_lang::{Pipeline, Problem};
+use pipe_store::StoreError;
+
+/// How many broken items a message names.
+const NAMED_ITEMS: usize = 20;
+
+/// A node that could not give its outputs.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+    param: Option<String>,
+    snippet: Option<Snippet>,
+    items: Vec<ItemFailure>,
+    interrupted: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Snippet {
+    name: String,
+    text: String,
+    range: (usize, usize),
+    label: String,
+}
+
+/// An item that could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemFailure {
+    /// The row's id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failure with a stable code (`pipe::data`) and a message.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message, help: None, param: None, snippet: None, items: Vec::new(), interrupted: false }
+    }
+
+    /// The run was stopped before the node was done.
+    pub fn interrupted() -> Self {
+        Self { interrupted: true, ..Self::new("pipe::interrupted", "interrupted") }
+    }
+
+    /// Several items that could not be computed.
+    pub fn items(message: impl Into<String>, items: Vec<ItemFailure>) -> Self {
+        Self { items, ..Self::new("pipe::item", message) }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Names the param that it comes from: `weights`, `objects[0]`.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Points at bytes `start..end` of a text file.
+    #[must_use]
+    pub fn snippet(
+        mut self,
+        name: impl Into<String>,
+        text: impl Into<String>,
+        range: (usize, usize),
+        label: impl Into<String>,
+    ) -> Self {
+        self.snippet = Some(Snippet { name: name.into(), text: text.into(), range, label: label.into() });
+        self
+    }
+
+    /// Whether the run was stopped, rather than the node wrong.
+    pub fn is_interrupt(&self) -> bool {
+        self.interrupted
+    }
+
+    /// What went wrong, without where.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The items that could not be computed.
+    pub fn broken_items(&self) -> &[ItemFailure] {
+        &self.items
+    }
+
+    /// The failure as a diagnostic, placed in the pipeline or in the file that it speaks of.
+    pub fn problem(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
+        let node = &pipeline.graph[index];
+        let mut message = format!("the node `{}` failed: {}", node.name, self.message);
+        for item in self.items.iter().take(NAMED_ITEMS) {
+            message.push_str(&format!("\n  {}: {}", item.id, item.reason));
+        }
+        if let Some(more) = self.items.len().checked_sub(NAMED_ITEMS + 1) {
+            message.push_str(&format!("\n  and {} more", more + 1));
+        }
+        if let Some(snippet) = &self.snippet {
+            let label = snippet.label.clone();
+            return Problem::in_text(self.code, message, &snippet.name, &snippet.text, snippet.range, label)
+                .maybe_help(self.help.clone());
+        }
+        let written = self.param.as_ref().and_then(|param| node.spans.get(param));
+        let problem = match (written, node.span) {
+            (Some(&span), _) => Problem::new(self.code, message, span, "from here"),
+            (None, Some(span)) => Problem::new(self.code, message, span, "this node"),
+            (None, None) => Problem::placeless(self.code, message),
+        };
+        problem.maybe_help(self.help.clone()).with_sources(&pipeline.sources)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new("pipe::store", error.to_string())
+            .help("see that the disk has room and the folder may be written; PIPE_STORE names another")
+    }
+}

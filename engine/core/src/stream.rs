@@ -1,0 +1,273 @@
+//! Runs a chain of maps item by item, with bounded memory.
+//!
+//! Every item goes through all stages before it is stored, so nothing between is written. Stages
+//! that take one item at a time run on every thread side by side; from the first stage that takes
+//! a batch on, one thread gathers batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use pipe_store::{Digest, ItemEntry};
+use serde_json::Value;
+
+use crate::kind::ErasedMap;
+use crate::manifest::item_key;
+use crate::{Collection, Failure, ItemFailure, Job, OnError, Records, Skipped, Stage, Worker};
+
+/// One map of a chain.
+pub(crate) struct Link {
+    pub(crate) map: Arc<dyn ErasedMap>,
+    pub(crate) recipe: Digest,
+}
+
+/// What a chain gave.
+pub(crate) struct Streamed {
+    pub(crate) collection: Collection,
+    /// Rows whose item was in the store.
+    pub(crate) reused: usize,
+    /// For each stage, how many items it computed.
+    pub(crate) computed: Vec<usize>,
+}
+
+/// An item on its way: its place in the list of what is missing, and its bytes.
+type Moving = (usize, Result<Vec<u8>, String>);
+
+/// Gives every row of `records` its item.
+pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<Streamed, Failure> {
+    let keys = item_keys(links, &records)?;
+    let last = keys.last().ok_or_else(|| Failure::new("pipe::internal", "a chain without stages"))?;
+    let mut found: HashMap<Digest, Digest> = HashMap::new();
+    for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
+        if let Some(entry) = entry {
+            found.insert(key, entry.content);
+        }
+    }
+    let reused = last.iter().filter(|key| found.contains_key(key)).count();
+    // Rows with equal bytes share one item.
+    let mut missing: Vec<usize> = Vec::new();
+    let mut listed = std::collections::HashSet::new();
+    for (row, key) in last.iter().enumerate() {
+        if !found.contains_key(key) && listed.insert(*key) {
+            missing.push(row);
+        }
+    }
+    job.progress(reused, records.rows.len(), reused);
+    let mut broken: HashMap<Digest, String> = HashMap::new();
+    let mut computed = vec![0; links.len()];
+    if !missing.is_empty() {
+        let stages: Vec<Box<dyn Stage>> = links.iter().map(|link| link.map.open(job)).collect::<Result<_, _>>()?;
+        let starts = starts(&keys, &missing, &records, job);
+        for start in &starts {
+            let first = match start {
+                Start::Stored(stage, _) => stage + 1,
+                Start::Source(_) => 0,
+            };
+            computed[first..].iter_mut().for_each(|count| *count += 1);
+        }
+        let mut writer = job.store.item_writer()?;
+        let mut written = Ok(());
+        thread::scope(|scope| {
+            let results = spawn(scope, &stages, &starts, job);
+            let mut done = reused;
+            for (at, result) in results {
+                let key = last[missing[at]];
+                match result {
+                    Ok(bytes) if written.is_ok() => match writer.put(key, &bytes) {
+                        Ok(content) => drop(found.insert(key, content)),
+                        Err(error) => {
+                            // The threads drain what is under way and stop with the receiver.
+                            written = Err(error);
+                            break;
+                        }
+                    },
+                    Ok(_) => {}
+                    Err(reason) => drop(broken.insert(key, reason)),
+                }
+                done += 1;
+                job.progress(done, records.rows.len(), reused);
+            }
+        });
+        let finished = writer.finish();
+        written?;
+        finished?;
+        job.checkpoint()?;
+    }
+    let collection = collect(links, records, last, &found, &broken, job)?;
+    Ok(Streamed { collection, reused, computed })
+}
+
+/// The keys of every row's item after each stage.
+fn item_keys(links: &[Link], records: &Records) -> Result<Vec<Vec<Digest>>, Failure> {
+    let contents: Option<Vec<Digest>> = records.rows.iter().map(|row| row.content).collect();
+    let mut inputs = contents.ok_or_else(|| {
+        Failure::new("pipe::data", "the records have labels but no files").help("give the dataset node its `objects`")
+    })?;
+    let mut keys = Vec::new();
+    for link in links {
+        inputs = inputs.into_iter().map(|input| item_key(link.recipe, input)).collect();
+        keys.push(inputs.clone());
+    }
+    Ok(keys)
+}
+
+/// Where the way of a missing item starts.
+enum Start {
+    /// Behind a stage whose item is in the store.
+    Stored(usize, ItemEntry),
+    /// At the bytes of its record.
+    Source(Digest),
+}
+
+fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<'_>) -> Vec<Start> {
+    let between: Vec<Vec<Option<ItemEntry>>> = keys[..keys.len() - 1]
+        .iter()
+        .map(|keys| job.store.find_items(&missing.iter().map(|&row| keys[row]).collect::<Vec<_>>()))
+        .collect();
+    missing
+        .iter()
+        .enumerate()
+        .map(|(at, &row)| {
+            let stored = between.iter().enumerate().rev().find_map(|(stage, entries)| Some((stage, entries[at]?)));
+            match (stored, records.rows[row].content) {
+                (Some((stage, entry)), _) => Start::Stored(stage, entry),
+                (None, content) => Start::Source(content.unwrap_or_else(|| Digest::of(&[]))),
+            }
+        })
+        .collect()
+}
+
+/// Starts the threads; what comes out of the receiver is finished.
+fn spawn<'scope, 'env>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    stages: &'env [Box<dyn Stage>],
+    starts: &'env [Start],
+    job: &'env Job<'_>,
+) -> Receiver<Moving> {
+    let batched = stages.iter().position(|stage| stage.batch_size() > 1).unwrap_or(stages.len());
+    let threads = job.threads.clamp(1, starts.len().max(1));
+    let (send, receive) = sync_channel(2 * threads);
+    let next: Arc<AtomicUsize> = Arc::default();
+    for _ in 0..threads {
+        let (send, next) = (send.clone(), next.clone());
+        scope.spawn(move || one_by_one(&stages[..batched], starts, &next, &send, job));
+    }
+    drop(send);
+    if batched == stages.len() {
+        return receive;
+    }
+    let (send, finished) = sync_channel(2 * threads);
+    scope.spawn(move || in_batches(&stages[batched..], &receive, &send, job));
+    finished
+}
+
+fn one_by_one(
+    stages: &[Box<dyn Stage>],
+    starts: &[Start],
+    next: &AtomicUsize,
+    send: &SyncSender<Moving>,
+    job: &Job<'_>,
+) {
+    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
+    loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let Some(start) = starts.get(at) else { return };
+        if job.interrupt.is_set() {
+            return;
+        }
+        let (first, mut item) = match start {
+            Start::Source(content) => (0, job.bytes(*content)),
+            Start::Stored(stage, entry) => {
+                (stage + 1, job.store.item(entry).ok_or_else(|| "its stored item is lost or damaged".to_owned()))
+            }
+        };
+        for worker in workers.iter_mut().skip(first) {
+            item = item.and_then(|bytes| only(worker.as_mut(), bytes));
+        }
+        if send.send((at, item)).is_err() {
+            return;
+        }
+    }
+}
+
+fn only(worker: &mut dyn Worker, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    worker.map(vec![bytes]).pop().unwrap_or_else(|| Err("the node gave no item".to_owned()))
+}
+
+fn in_batches(stages: &[Box<dyn Stage>], receive: &Receiver<Moving>, send: &SyncSender<Moving>, job: &Job<'_>) {
+    let size = stages.iter().map(|stage| stage.batch_size()).max().unwrap_or(1);
+    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
+    let mut open = true;
+    while open && !job.interrupt.is_set() {
+        let mut batch = Vec::with_capacity(size);
+        while batch.len() < size {
+            match receive.recv() {
+                Ok((at, Ok(bytes))) => batch.push((at, bytes)),
+                Ok(broken) => {
+                    if send.send(broken).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => {
+                    open = false;
+                    break;
+                }
+            }
+        }
+        let (places, items): (Vec<usize>, Vec<Vec<u8>>) = batch.into_iter().unzip();
+        let mut moving: Vec<Moving> = places.into_iter().zip(items.into_iter().map(Ok)).collect();
+        for worker in &mut workers {
+            let (places, items): (Vec<_>, Vec<_>) =
+                moving.iter_mut().filter_map(|(at, item)| Some((*at, std::mem::take(item.as_mut().ok()?)))).unzip();
+            let results: HashMap<usize, _> = places.into_iter().zip(worker.map(items)).collect();
+            let mut results = results;
+            for (at, item) in moving.iter_mut().filter(|(_, item)| item.is_ok()) {
+                *item = results.remove(at).unwrap_or_else(|| Err("the node gave no item".to_owned()));
+            }
+        }
+        for finished in moving {
+            if send.send(finished).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn collect(
+    links: &[Link],
+    records: Records,
+    keys: &[Digest],
+    found: &HashMap<Digest, Digest>,
+    broken: &HashMap<Digest, String>,
+    job: &Job<'_>,
+) -> Result<Collection, Failure> {
+    let mut meta = Value::Null;
+    for link in links {
+        meta = link.map.meta(&meta, job)?;
+    }
+    let skip = links.iter().any(|link| link.map.on_error() == OnError::Skip);
+    let Records { classes, rows } = records;
+    let (mut kept, mut items, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, key) in rows.into_iter().zip(keys) {
+        match found.get(key) {
+            Some(&content) => {
+                kept.push(row);
+                items.push(content);
+            }
+            None => {
+                let reason = broken.get(key).cloned().unwrap_or_else(|| "it was not computed".to_owned());
+                failures.push(ItemFailure { id: row.id, reason });
+            }
+        }
+    }
+    if !failures.is_empty() && (!skip || kept.is_empty()) {
+        let count = failures.len();
+        let noun = if count == 1 { "file is" } else { "files are" };
+        return Err(Failure::items(format!("{count} {noun} broken"), failures)
+            .help("repair or remove them, or leave them out with `on_error: skip`"));
+    }
+    let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();
+    Ok(Collection { records: Records { classes, rows: kept }, items, meta, skipped })
+}
