@@ -1,1 +1,57 @@
+//! The command line, over any set of kinds.
+//!
+//! Results go to stdout, progress and diagnostics to stderr.
 
+mod args;
+mod commands;
+mod diagnostic;
+mod markdown;
+mod number;
+mod progress;
+mod project;
+mod starter;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+pub use markdown::kinds_as_markdown;
+use pipe_core::Kinds;
+
+use crate::args::{Args, Command};
+
+/// How the program ends when it did not do what was asked for.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    /// A run failed, or the data is wrong.
+    Failed,
+    /// A mistake in the file or on the command line.
+    Mistake,
+    /// Interrupted by a signal.
+    Interrupted,
+}
+
+impl From<Stop> for ExitCode {
+    fn from(stop: Stop) -> Self {
+        Self::from(match stop {
+            Stop::Failed => 1,
+            Stop::Mistake => 2,
+            Stop::Interrupted => 130,
+        })
+    }
+}
+
+/// Reads the command line, does what it says, and tells how that went.
+pub fn main(kinds: &Kinds) -> ExitCode {
+    let args = Args::parse();
+    let result = match args.command {
+        Command::Run(args) => commands::run::run(kinds, &args),
+        Command::Plan(args) => commands::plan::plan(kinds, &args),
+        Command::Why(args) => commands::why::why(kinds, &args),
+        Command::Show(args) => commands::show::show(kinds, &args),
+        Command::Check(args) => commands::check::check(kinds, &args),
+        Command::Nodes(args) => commands::nodes::nodes(kinds, &args),
+        Command::Init(args) => commands::init::init(&args),
+    };
+    result.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
+}

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_store::Digest;
+use pipe_store::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -125,6 +125,11 @@ impl Artifact {
     /// Its bytes, the same for equal content.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
+    }
+
+    /// The artifact of that digest; `None` when it is lost or damaged.
+    pub fn load(store: &Store, digest: Digest) -> Option<Self> {
+        Self::decode(&store.get(digest)?)
     }
 
     /// Reads it back; `None` when the bytes are of another form.

@@ -91,6 +91,13 @@ pub enum NodeStatus {
     Interrupted,
 }
 
+impl NodeStatus {
+    /// Whether the node gave its outputs.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Ran | Self::Unchanged | Self::Reused)
+    }
+}
+
 /// What became of a node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeReport {

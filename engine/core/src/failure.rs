@@ -98,7 +98,17 @@ impl Failure {
     /// The failure as a diagnostic, placed in the pipeline or in the file that it speaks of.
     pub fn problem(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
         let node = &pipeline.graph[index];
-        let mut message = format!("the node `{}` failed: {}", node.name, self.message);
+        let message = format!("the node `{}` failed: {}", node.name, self.message);
+        self.placed(message, pipeline, index)
+    }
+
+    /// The failure as a mistake in the pipeline's text, before anything has run.
+    pub(crate) fn mistake(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
+        self.placed(self.message.clone(), pipeline, index)
+    }
+
+    fn placed(&self, mut message: String, pipeline: &Pipeline, index: NodeIndex) -> Problem {
+        let node = &pipeline.graph[index];
         for item in self.items.iter().take(NAMED_ITEMS) {
             message.push_str(&format!("\n  {}: {}", item.id, item.reason));
         }

@@ -6,7 +6,7 @@ use pipe_store::{Digest, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Manifest, NodeStatus};
+use crate::{Change, Manifest, NodeStatus};
 
 /// The record of a node's result, found by the key of its manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Run {
     pub pipeline: String,
     /// The settings given with `--set`.
     pub settings: Vec<String>,
+    /// The folder that relative paths in the settings start at.
+    pub here: String,
     /// The params after the settings.
     pub params: BTreeMap<String, Value>,
     /// The device that was asked for.
@@ -53,6 +55,9 @@ pub struct RunNode {
     pub outputs: BTreeMap<String, Digest>,
     /// When the result was computed.
     pub computed_at: Option<String>,
+    /// What differed from the run before.
+    #[serde(default)]
+    pub changes: Vec<Change>,
 }
 
 pub(crate) fn node_record(store: &Store, key: Digest) -> Option<NodeRecord> {
@@ -78,10 +83,15 @@ pub(crate) fn now() -> String {
 pub fn record_run(store: &Store, file: &str, run: &Run) -> Result<(), StoreError> {
     store.put_document("runs", &run.id, run)?;
     let mut last = run.clone();
-    for (name, node) in last_run(store, file).map(|run| run.nodes).unwrap_or_default() {
-        match last.nodes.get(&name) {
-            Some(now) if !now.outputs.is_empty() || now.manifest.is_some() && now.status == NodeStatus::Reused => {}
-            _ => drop(last.nodes.insert(name, node)),
+    for (name, before) in last_run(store, file).map(|run| run.nodes).unwrap_or_default() {
+        match last.nodes.get_mut(&name) {
+            // What a result came from is told until something else changes.
+            Some(now) if now.status.is_done() => {
+                if now.changes.is_empty() {
+                    now.changes = before.changes;
+                }
+            }
+            _ => drop(last.nodes.insert(name, before)),
         }
     }
     store.put_document("last", &Digest::of(file.as_bytes()).to_string(), &last)

@@ -26,5 +26,5 @@ pub use inputs::Inputs;
 pub use job::{Interrupt, Job};
 pub use kind::{Demand, Kind, Kinds, Map, OnError, Reading, Source, Stage, Whole, Worker};
 pub use manifest::{Change, Manifest};
-pub use plan::{Plan, PlannedNode, Status};
+pub use plan::{Plan, PlannedNode, Status, check_params};
 pub use run::{Options, Outcome, run};

@@ -28,7 +28,7 @@ pub struct Manifest {
 }
 
 /// A field in which two manifests differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// The field: `params.epochs`, `inputs.features`.
     pub field: String,

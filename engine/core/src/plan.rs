@@ -105,18 +105,9 @@ impl<'a> Graph<'a> {
     ) -> Result<Self, Problems> {
         let needed =
             if targets.is_empty() { pipeline.graph.node_indices().collect() } else { pipeline.needed_by(targets) };
-        let mut problems = Vec::new();
         let mut nodes = Vec::new();
         let mut files = HashMap::new();
-        for index in pipeline.graph.node_indices() {
-            let node = &pipeline.graph[index];
-            let bound = match kinds.bind(node.kind.name, &node.params) {
-                Ok(bound) => bound,
-                Err(failure) => {
-                    problems.push(failure.problem(pipeline, index));
-                    continue;
-                }
-            };
+        for (index, bound) in pipeline.graph.node_indices().zip(bind(pipeline, kinds)?) {
             let reading = match &bound.work {
                 Work::Source(source) if needed.contains(&index) => Some(source.read().and_then(|reading| {
                     files.extend(reading.files);
@@ -128,9 +119,6 @@ impl<'a> Graph<'a> {
             };
             let base = base_manifest(pipeline, index, &bound);
             nodes.push(NodeWork { bound, base, reading });
-        }
-        if !problems.is_empty() {
-            return Err(Problems(problems));
         }
         Ok(Self { pipeline, store, nodes, needed, targets: targets.to_vec(), files })
     }
@@ -360,6 +348,28 @@ impl Graph<'_> {
         node.manifest = Some(manifest);
         node
     }
+}
+
+/// Checks every node's params against each other, without looking at any data.
+///
+/// # Errors
+/// All that does not fit.
+pub fn check_params(pipeline: &Pipeline, kinds: &Kinds) -> Result<(), Problems> {
+    bind(pipeline, kinds).map(drop)
+}
+
+/// Ties every node to its kind.
+fn bind(pipeline: &Pipeline, kinds: &Kinds) -> Result<Vec<Bound>, Problems> {
+    let mut problems = Vec::new();
+    let mut nodes = Vec::new();
+    for index in pipeline.graph.node_indices() {
+        let node = &pipeline.graph[index];
+        match kinds.bind(node.kind.name, &node.params) {
+            Ok(bound) => nodes.push(bound),
+            Err(failure) => problems.push(failure.mistake(pipeline, index)),
+        }
+    }
+    if problems.is_empty() { Ok(nodes) } else { Err(Problems(problems)) }
 }
 
 fn base_manifest(pipeline: &Pipeline, index: NodeIndex, bound: &Bound) -> Result<Manifest, Failure> {

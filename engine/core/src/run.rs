@@ -33,6 +33,8 @@ pub struct Options {
     pub file: String,
     /// The settings given with `--set`, for the record.
     pub settings: Vec<String>,
+    /// The folder that relative paths in the settings start at.
+    pub here: String,
 }
 
 /// How a run ended.
@@ -93,15 +95,16 @@ pub fn run(
         on_event: &mut on_event,
     };
     scheduler.all();
-    let Scheduler { known, manifests, reports, failures, computed_at, .. } = scheduler;
-    let done = |status: NodeStatus| matches!(status, NodeStatus::Ran | NodeStatus::Unchanged | NodeStatus::Reused);
-    let ok = reports.values().all(|report| done(report.status));
+    let Scheduler { known, manifests, reports, failures, computed_at, last, .. } = scheduler;
+    let before = |index: NodeIndex| last.as_ref()?.nodes.get(graph.name(index))?.manifest.as_ref();
+    let ok = reports.values().all(|report| report.status.is_done());
     let count = |wanted: &[NodeStatus]| reports.values().filter(|report| wanted.contains(&report.status)).count();
     let nodes = reports.iter().map(|(&index, report)| (graph.name(index).to_owned(), report.clone())).collect();
     let record = Run {
         id: format!("{}-{}", history::now().replace([':', '-'], ""), std::process::id()),
         pipeline: pipeline.name.clone(),
         settings: options.settings.clone(),
+        here: options.here.clone(),
         params: pipeline.params.clone(),
         device: options.device.to_string(),
         ok,
@@ -114,6 +117,11 @@ pub fn run(
                     manifest: manifests.get(&index).cloned(),
                     outputs: known[index.index()].outputs.clone(),
                     computed_at: computed_at.get(&index).cloned(),
+                    changes: manifests
+                        .get(&index)
+                        .zip(before(index))
+                        .map(|(now, before)| now.changes_since(before))
+                        .unwrap_or_default(),
                 };
                 (graph.name(index).to_owned(), node)
             })
@@ -185,8 +193,9 @@ impl<'a> Scheduler<'a> {
                 continue;
             }
             let inputs = self.graph.pipeline.inputs(index);
-            let failed =
-                inputs.iter().find(|(_, from, _)| self.reports.get(from).is_some_and(|report| report.status.is_dead()));
+            let failed = inputs
+                .iter()
+                .find(|(_, from, _)| self.reports.get(from).is_some_and(|report| !report.status.is_done()));
             if let Some((_, from, _)) = failed {
                 let reason = self.graph.name(*from).to_owned();
                 self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
@@ -406,12 +415,6 @@ impl<'a> Scheduler<'a> {
         let node = self.graph.name(index).to_owned();
         (self.on_event)(&Event::NodeFinished { node, report: report.clone() });
         self.reports.insert(index, report);
-    }
-}
-
-impl NodeStatus {
-    fn is_dead(self) -> bool {
-        matches!(self, Self::Failed | Self::Blocked | Self::Interrupted)
     }
 }
 

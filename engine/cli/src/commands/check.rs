@@ -1,0 +1,34 @@
+//! `pipe check`.
+
+use pipe_core::Kinds;
+use serde_json::json;
+
+use crate::args::{Format, QueryArgs};
+use crate::number::count;
+use crate::project::{Project, Settings, Unusable};
+use crate::{Stop, diagnostic};
+
+pub(crate) fn check(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
+    let json = args.format == Format::Json;
+    let checked = Project::open(kinds, &args.file, Settings::Given).and_then(|project| {
+        pipe_core::check_params(&project.pipeline, kinds).map(|()| project).map_err(Unusable::Problems)
+    });
+    match checked {
+        Ok(project) => {
+            let nodes = project.pipeline.graph.node_count();
+            let name = &project.pipeline.name;
+            if json {
+                super::print(&format!("{}\n", json!({ "ok": true, "name": name, "nodes": nodes })));
+            } else {
+                super::print(&format!("{name}: {} nodes, no mistakes\n", count(nodes)));
+            }
+            Ok(())
+        }
+        Err(Unusable::Problems(problems)) if json => {
+            let problems: Vec<_> = problems.0.iter().map(diagnostic::json).collect();
+            super::print(&format!("{}\n", json!({ "ok": false, "problems": problems })));
+            Err(Stop::Mistake)
+        }
+        Err(error) => Err(diagnostic::unusable(&error)),
+    }
+}

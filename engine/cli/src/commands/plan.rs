@@ -1,0 +1,73 @@
+//! `pipe plan`.
+
+use pipe_core::{Kinds, PlannedNode, Status};
+use serde_json::{Value, json};
+
+use crate::args::{Format, QueryArgs};
+use crate::number::count;
+use crate::project::{Project, Settings};
+use crate::{Stop, diagnostic, table};
+
+pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
+    let project = Project::open(kinds, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
+    let plan = super::plan_of(kinds, &project, &super::targets(&project)?)?;
+    if args.format == Format::Json {
+        let nodes: Vec<Value> = plan.nodes.iter().map(json_node).collect();
+        super::print(&format!("{}\n", json!({ "pipeline": project.pipeline.name, "nodes": nodes })));
+    } else {
+        let rows: Vec<_> = plan
+            .nodes
+            .iter()
+            .map(|node| vec![node.name.clone(), word(&node.status).to_owned(), detail(node)])
+            .collect();
+        super::print(&table::table(&["node", "", ""], &rows));
+    }
+    let failed: Vec<_> = plan
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.status {
+            Status::Failed(failure) => Some(failure.problem(&project.pipeline, node.index)),
+            _ => None,
+        })
+        .collect();
+    diagnostic::print(&failed);
+    if failed.is_empty() { Ok(()) } else { Err(Stop::Failed) }
+}
+
+pub(super) fn word(status: &Status) -> &'static str {
+    match status {
+        Status::Cached => "cached",
+        Status::Run(_) => "run",
+        Status::Blocked(_) => "blocked",
+        Status::Failed(_) => "failed",
+    }
+}
+
+fn detail(node: &PlannedNode) -> String {
+    let mut parts = Vec::new();
+    match &node.status {
+        Status::Run(reason) => parts.push(reason.clone()),
+        Status::Blocked(by) => parts.push(format!("`{by}` cannot run")),
+        Status::Failed(failure) => parts.push(failure.message().to_owned()),
+        Status::Cached => {}
+    }
+    if let Some((total, cached)) = node.items {
+        parts.push(format!("{} cached, {} to compute", count(cached), count(total - cached)));
+    }
+    if let Some(into) = &node.streams_into {
+        parts.push(format!("streams into `{into}`, not stored"));
+    }
+    parts.join("; ")
+}
+
+fn json_node(node: &PlannedNode) -> Value {
+    json!({
+        "name": node.name,
+        "status": word(&node.status),
+        "detail": detail(node),
+        "changes": node.changes,
+        "key": node.manifest.as_ref().map(|manifest| manifest.key()),
+        "items": node.items.map(|(total, cached)| json!({ "total": total, "cached": cached })),
+        "streams_into": node.streams_into,
+    })
+}

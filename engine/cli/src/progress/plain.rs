@@ -1,0 +1,47 @@
+//! Plain lines, for a file or a pipe: a line when a node is done, few while it goes on.
+
+use std::time::{Duration, Instant};
+
+use pipe_core::Event;
+
+use super::Progress;
+use super::summary::{epoch_line, finished_line, name_width, node_line};
+use crate::number::count;
+
+/// How long a node over items is silent.
+const EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+pub(super) struct Plain {
+    width: usize,
+    spoke: Option<Instant>,
+}
+
+impl Progress for Plain {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { pipeline, nodes } => {
+                self.width = name_width(nodes);
+                say(&format!("{pipeline}: {} nodes", nodes.len()));
+            }
+            Event::Progress { node, done, total, .. } => {
+                if self.spoke.get_or_insert_with(Instant::now).elapsed() >= EVERY {
+                    self.spoke = Some(Instant::now());
+                    say(&format!("  {node}: {} of {}", count(*done), count(*total)));
+                }
+            }
+            Event::Epoch { node, epoch, epochs, values } if epoch == epochs => {
+                say(&format!("  {node}: {}", epoch_line(*epoch, *epochs, values)));
+            }
+            Event::Note { node, text } => say(&format!("  {node}: {text}")),
+            Event::NodeFinished { node, report } => say(&node_line(node, report, self.width)),
+            Event::Finished { .. } => finished_line(event).iter().for_each(|line| say(line)),
+            Event::NodeStarted { .. } | Event::Epoch { .. } => {}
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "progress goes to stderr")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,68 @@
+//! The lines that both a terminal and a file show.
+
+use std::collections::BTreeMap;
+
+use console::{StyledObject, style};
+use pipe_core::{Event, NodeReport, NodeStatus};
+
+use crate::number::{count, seconds};
+
+/// `✓ features  2,386 cached, 1 computed  1.20 s`.
+pub(super) fn node_line(node: &str, report: &NodeReport, width: usize) -> String {
+    let NodeReport { items_computed: computed, items_reused: reused, items_skipped: skipped, .. } = *report;
+    let what = match report.status {
+        NodeStatus::Failed => return format!("{} {node:<width$}  failed", mark(report.status)),
+        NodeStatus::Interrupted => return format!("{} {node:<width$}  interrupted", mark(report.status)),
+        NodeStatus::Blocked => {
+            let by = report.reason.as_deref().unwrap_or("another node");
+            return format!("{} {node:<width$}  not run: `{by}` failed", mark(report.status));
+        }
+        NodeStatus::Reused if reused > 0 => format!("{} cached", count(reused)),
+        NodeStatus::Reused => "cached".to_owned(),
+        NodeStatus::Ran | NodeStatus::Unchanged if computed + reused > 0 => {
+            format!("{} cached, {} computed", count(reused), count(computed))
+        }
+        NodeStatus::Ran => "done".to_owned(),
+        NodeStatus::Unchanged => "done, unchanged".to_owned(),
+    };
+    let skipped = if skipped > 0 { format!(", {} skipped", count(skipped)) } else { String::new() };
+    let time =
+        if report.status == NodeStatus::Reused { String::new() } else { format!("  {}", seconds(report.seconds)) };
+    format!("{} {node:<width$}  {what}{skipped}{time}", mark(report.status))
+}
+
+fn mark(status: NodeStatus) -> StyledObject<&'static str> {
+    match status {
+        NodeStatus::Ran | NodeStatus::Unchanged => style("✓").green(),
+        NodeStatus::Reused => style("=").dim(),
+        NodeStatus::Failed => style("✗").red().bold(),
+        NodeStatus::Blocked | NodeStatus::Interrupted => style("-").yellow(),
+    }
+    .for_stderr()
+}
+
+/// `epoch 3/10  loss 0.412  accuracy 0.870  val_loss 0.430  val_accuracy 0.861`.
+pub(super) fn epoch_line(epoch: usize, epochs: usize, values: &BTreeMap<String, f64>) -> String {
+    let order = ["loss", "accuracy", "val_loss", "val_accuracy"];
+    let named = order.iter().filter_map(|name| Some(format!("{name} {:.4}", values.get(*name)?)));
+    format!("epoch {epoch}/{epochs}  {}", named.collect::<Vec<_>>().join("  "))
+}
+
+/// The last line of a run.
+pub(super) fn finished_line(event: &Event) -> Option<String> {
+    let Event::Finished { ok, ran, reused, seconds: took, nodes } = event else { return None };
+    let interrupted = nodes.values().any(|report| report.status == NodeStatus::Interrupted);
+    let failed = nodes.values().filter(|report| report.status == NodeStatus::Failed).count();
+    let took = seconds(*took);
+    Some(match (ok, interrupted) {
+        (true, _) if *ran == 0 => format!("everything was reused: {reused} nodes, {took}"),
+        (true, _) => format!("{ran} run, {reused} reused, {took}"),
+        (false, true) => format!("interrupted after {took}: {ran} run, {reused} reused; finished items are kept"),
+        (false, false) => format!("{failed} failed, {ran} run, {reused} reused, {took}"),
+    })
+}
+
+/// The width of the column of names.
+pub(super) fn name_width(nodes: &[String]) -> usize {
+    nodes.iter().map(|node| node.chars().count()).max().unwrap_or_default()
+}

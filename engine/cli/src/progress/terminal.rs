@@ -1,0 +1,72 @@
+//! A line a node, with a bar while it works on items.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use pipe_core::Event;
+
+use super::Progress;
+use super::summary::{epoch_line, finished_line, name_width, node_line};
+
+pub(super) struct Terminal {
+    bars: MultiProgress,
+    running: HashMap<String, ProgressBar>,
+    width: usize,
+}
+
+impl Terminal {
+    pub(super) fn new() -> Self {
+        Self { bars: MultiProgress::new(), running: HashMap::new(), width: 0 }
+    }
+
+    fn say(&self, line: &str) {
+        // A terminal that went away cannot be told so.
+        let _ = self.bars.println(line);
+    }
+}
+
+impl Progress for Terminal {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started { nodes, .. } => self.width = name_width(nodes),
+            Event::NodeStarted { node } => {
+                let bar = self.bars.add(ProgressBar::new_spinner());
+                bar.set_style(style("{spinner:.cyan} {prefix}  {wide_msg}"));
+                bar.set_prefix(format!("{node:<width$}", width = self.width));
+                bar.enable_steady_tick(Duration::from_millis(100));
+                self.running.insert(node.clone(), bar);
+            }
+            Event::Progress { node, done, total, reused } => {
+                let Some(bar) = self.running.get(node) else { return };
+                if bar.length().is_none() {
+                    bar.set_style(style(
+                        "{spinner:.cyan} {prefix}  {bar:24.cyan/dim} {human_pos}/{human_len}  {per_sec}  {eta} left",
+                    ));
+                    bar.set_length(*total as u64);
+                    bar.set_position(*reused as u64);
+                    // The rate and the time left are those of what is computed.
+                    bar.reset_eta();
+                }
+                bar.set_position(*done as u64);
+            }
+            Event::Epoch { node, epoch, epochs, values } => {
+                if let Some(bar) = self.running.get(node) {
+                    bar.set_message(epoch_line(*epoch, *epochs, values));
+                }
+            }
+            Event::Note { node, text } => self.say(&format!("  {node}: {text}")),
+            Event::NodeFinished { node, report } => {
+                if let Some(bar) = self.running.remove(node) {
+                    bar.finish_and_clear();
+                }
+                self.say(&node_line(node, report, self.width));
+            }
+            Event::Finished { .. } => finished_line(event).iter().for_each(|line| self.say(line)),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}

@@ -1,0 +1,100 @@
+//! `dataset.folder`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pipe_core::{Failure, ItemFailure, Kind, Reading, Record, Records, Source};
+use pipe_spec::{ArtifactType, FolderPath, Port};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::csv::Files;
+use super::fingerprint::fingerprint;
+
+/// Files with these endings are taken, whatever their case.
+const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// Reads a folder that holds a folder of images for each class.
+///
+/// A row's label is the name of its class's folder, its id the path inside `path`, such as
+/// `cat/001.jpg`. Images in folders further down belong to the class at the top; names that begin
+/// with a dot are passed over.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Folder {
+    /// The folder with the classes' folders.
+    path: FolderPath,
+}
+
+impl Kind for Folder {
+    const NAME: &'static str = "dataset.folder";
+    const VERSION: u32 = 1;
+    const OUTPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+}
+
+impl Source for Folder {
+    fn read(&self) -> Result<Reading, Failure> {
+        let root = self.path.path();
+        let mut found: Vec<(String, PathBuf)> = Vec::new();
+        let classes: Vec<PathBuf> = list(root)?.into_iter().filter(|path| path.is_dir()).collect();
+        if classes.is_empty() {
+            return Err(Failure::new("pipe::data", format!("{} has no folders", root.display()))
+                .param("path")
+                .help("put the images of each class into a folder of their own, named after the class"));
+        }
+        for class in &classes {
+            let label = name(class);
+            let before = found.len();
+            images(class, &mut |path| found.push((label.clone(), path)))?;
+            if found.len() == before {
+                return Err(Failure::new("pipe::data", format!("the class `{label}` has no images"))
+                    .param("path")
+                    .help(format!("put images into {} or remove the folder", class.display())));
+            }
+        }
+        let paths: Vec<PathBuf> = found.iter().map(|(_, path)| path.clone()).collect();
+        let (mut rows, mut files, mut broken) = (Vec::new(), Files::new(), Vec::new());
+        for ((value, path), digest) in found.into_iter().zip(fingerprint(&paths)) {
+            let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            match digest {
+                Ok(digest) => {
+                    rows.push(Record { id, value, split: None, content: Some(digest) });
+                    files.insert(digest, path);
+                }
+                Err(reason) => broken.push(ItemFailure { id, reason }),
+            }
+        }
+        if broken.is_empty() {
+            return Ok(Reading { records: Records::new(rows), files });
+        }
+        Err(Failure::items(format!("{} files cannot be read", broken.len()), broken).param("path"))
+    }
+}
+
+fn images(folder: &Path, take: &mut impl FnMut(PathBuf)) -> Result<(), Failure> {
+    for path in list(folder)? {
+        if path.is_dir() {
+            images(&path, take)?;
+        } else if path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+        {
+            take(path);
+        }
+    }
+    Ok(())
+}
+
+/// What lies in a folder, sorted by name, hidden names left out.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable =
+        |error| Failure::new("pipe::data", format!("cannot list {}: {error}", folder.display())).param("path");
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(unreadable)?;
+    paths.retain(|path| !name(path).starts_with('.'));
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

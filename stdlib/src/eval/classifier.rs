@@ -1,0 +1,76 @@
+//! `eval.classifier`.
+
+use std::collections::BTreeMap;
+
+use pipe_core::{Artifact, Document, Failure, Inputs, Job, Kind, Split, Whole};
+use pipe_spec::{ArtifactType, Port};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::metrics::{Metrics, predicted};
+use crate::features::decode_features;
+use crate::train::read_head;
+
+/// Applies a model to features and tells how good it is.
+///
+/// Accuracy, loss, confusion matrix, precision, recall, F1 and ROC AUC: the test rows' at the top
+/// level, those of train and validation beside them. The second output, `predictions`, holds every
+/// row's probabilities.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvalClassifier {}
+
+impl Kind for EvalClassifier {
+    const NAME: &'static str = "eval.classifier";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] =
+        &[Port::new("model", ArtifactType::Model), Port::new("data", ArtifactType::Features)];
+    const OUTPUTS: &'static [Port] =
+        &[Port::new("metrics", ArtifactType::Metrics), Port::new("predictions", ArtifactType::Predictions)];
+}
+
+impl Whole for EvalClassifier {
+    fn run(&self, inputs: &Inputs<'_>, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
+        let (head, classes) = read_head(inputs.document("model")?, job.store)?;
+        let items = inputs.items("data")?;
+        let rows = &inputs.collection("data")?.records.rows;
+        let mut labels = Vec::with_capacity(rows.len());
+        for row in rows {
+            let class = classes.iter().position(|class| *class == row.value);
+            labels.push(class.ok_or_else(|| {
+                let message = format!("`{}` has the label `{}`, which the model does not know", row.id, row.value);
+                Failure::new("pipe::data", message).help("train the model on the same classes")
+            })?);
+        }
+        if items.iter().any(|item| item.len() / 4 != head.features) {
+            let message = format!("the model takes {} features, the data has another number", head.features);
+            return Err(Failure::new("pipe::data", message).help("evaluate with the features that it was trained on"));
+        }
+        let features: Vec<f32> = items.iter().flat_map(|item| decode_features(item)).collect();
+        let probabilities = head.probabilities(&features);
+        let of_split = |split: Split| -> Option<Value> {
+            let chosen: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].split == Some(split)).collect();
+            let labels: Vec<usize> = chosen.iter().map(|&row| labels[row]).collect();
+            let chosen = chosen.iter().flat_map(|&row| &probabilities[row * classes.len()..(row + 1) * classes.len()]);
+            let probabilities: Vec<f64> = chosen.copied().collect();
+            (!labels.is_empty()).then(|| json!(Metrics::new(&labels, &probabilities, classes.len())))
+        };
+        let mut metrics = of_split(Split::Test).ok_or_else(|| {
+            Failure::new("pipe::data", "there are no test rows").help("give the split node a larger `test`")
+        })?;
+        metrics["classes_order"] = json!(classes);
+        metrics["validation"] = json!(of_split(Split::Validation));
+        metrics["train"] = json!(of_split(Split::Train));
+        let table: Vec<Value> = rows
+            .iter()
+            .zip(probabilities.chunks_exact(classes.len()))
+            .map(|(row, each)| {
+                let predicted = &classes[predicted(each)];
+                json!({ "objectId": row.id, "value": row.value, "type": row.split, "predicted": predicted, "probabilities": each })
+            })
+            .collect();
+        let document = |json| Artifact::Document(Document { json, parts: BTreeMap::new() });
+        Ok(vec![document(metrics), document(json!({ "classes": classes, "rows": table }))])
+    }
+}

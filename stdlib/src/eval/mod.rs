@@ -1,0 +1,4 @@
+//! How good a model is.
+
+pub(crate) mod classifier;
+pub mod metrics;

@@ -1,0 +1,6 @@
+//! From pixels to feature vectors.
+
+pub(crate) mod backbone;
+mod vector;
+
+pub(crate) use vector::{decode as decode_features, encode as encode_features};

@@ -1,0 +1,128 @@
+//! `preprocess.image`.
+
+use fast_image_resize::Resizer;
+use pipe_core::{Demand, Failure, Job, Kind, Map, OnError, Stage, Worker};
+use pipe_spec::{ArtifactType, Port};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::resize::{Filter, cover, stretch};
+use super::{Pixels, decode};
+
+/// Decodes each photo and brings it to one size.
+///
+/// The format is told by the content, whatever the name: JPEG, PNG, WebP, GIF, BMP or TIFF. The
+/// result is RGB with 8 bits a channel. A file that is not whole is an error, never half a photo.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreprocessImage {
+    /// Width and height of the result in pixels.
+    #[serde(default = "default_size")]
+    #[schemars(range(min = 1, max = 4096))]
+    size: u32,
+    /// How a pixel is made from those around it.
+    #[serde(default)]
+    filter: Filter,
+    /// What to do about photos that are not square.
+    #[serde(default)]
+    fit: Fit,
+    /// With `fit: cover`, the part of the shorter side that is kept: 0.875 resizes to 256 for a
+    /// `size` of 224, as timm and torchvision count.
+    #[serde(default = "default_crop")]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
+    crop_pct: f64,
+    /// Whether photos are turned as their EXIF tag says.
+    #[serde(default)]
+    orientation: Orient,
+    /// What to do with a file that cannot be decoded.
+    #[serde(default)]
+    on_error: OnError,
+}
+
+/// What to do about photos that are not square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Fit {
+    /// Resize both sides, the aspect not kept.
+    #[default]
+    Stretch,
+    /// Resize the shorter side, the aspect kept, and cut out the middle.
+    Cover,
+}
+
+/// Whether photos are turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Orient {
+    /// As their EXIF tag says.
+    #[default]
+    Exif,
+    /// Never.
+    Ignore,
+}
+
+fn default_size() -> u32 {
+    224
+}
+
+fn default_crop() -> f64 {
+    1.0
+}
+
+impl Kind for PreprocessImage {
+    const NAME: &'static str = "preprocess.image";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+    const OUTPUTS: &'static [Port] = &[Port::new("images", ArtifactType::Images)];
+
+    fn demand(&self) -> Demand {
+        Demand::Cores
+    }
+}
+
+impl Map for PreprocessImage {
+    fn open(&self, _: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn meta(&self, _: &Value, _: &Job<'_>) -> Result<Value, Failure> {
+        Ok(json!({ "image": self }))
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+}
+
+impl Stage for PreprocessImage {
+    fn worker(&self) -> Box<dyn Worker> {
+        Box::new(Decoder { params: self.clone(), resizer: Resizer::new() })
+    }
+}
+
+struct Decoder {
+    params: PreprocessImage,
+    resizer: Resizer,
+}
+
+impl Worker for Decoder {
+    fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>> {
+        inputs.iter().map(|bytes| self.photo(bytes).map(|pixels| pixels.encode())).collect()
+    }
+}
+
+impl Decoder {
+    fn photo(&mut self, bytes: &[u8]) -> Result<Pixels, String> {
+        let PreprocessImage { size, filter, fit, crop_pct, orientation, .. } = self.params;
+        let pixels = decode::decode(bytes, orientation == Orient::Exif)?;
+        let size = size as usize;
+        match fit {
+            Fit::Stretch => stretch(&mut self.resizer, &pixels, size, size, filter),
+            Fit::Cover => {
+                let side = (size as f64 / crop_pct).floor() as usize;
+                cover(&mut self.resizer, &pixels, side, size, filter)
+            }
+        }
+    }
+}

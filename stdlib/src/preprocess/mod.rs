@@ -1,0 +1,8 @@
+//! From a file's bytes to pixels.
+
+mod decode;
+pub(crate) mod image;
+mod pixels;
+mod resize;
+
+pub(crate) use pixels::Pixels;

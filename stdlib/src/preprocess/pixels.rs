@@ -1,0 +1,31 @@
+//! Decoded pixels, and how they look as an item.
+
+/// Width and height, each a little-endian `u32`, before the pixels.
+const HEADER: usize = 8;
+
+/// An RGB image of 8 bits a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pixels {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    /// `[height, width, 3]`, row-major.
+    pub(crate) rgb: Vec<u8>,
+}
+
+impl Pixels {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER + self.rgb.len());
+        bytes.extend((self.width as u32).to_le_bytes());
+        bytes.extend((self.height as u32).to_le_bytes());
+        bytes.extend(&self.rgb);
+        bytes
+    }
+
+    /// Reads it back; `None` when the bytes are of another form.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let side = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
+        let (width, height) = (side(0)?, side(4)?);
+        let rgb = bytes.get(HEADER..)?.to_vec();
+        (rgb.len() == width * height * 3).then_some(Self { width, height, rgb })
+    }
+}

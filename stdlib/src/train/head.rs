@@ -1,0 +1,223 @@
+//! `train.head`.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use pipe_core::{Artifact, Demand, Document, Failure, Inputs, Job, Kind, Records, Split, Whole};
+use pipe_nn::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
+use pipe_spec::{ArtifactType, Port};
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::model;
+use crate::device;
+use crate::features::decode_features;
+
+/// Trains a dense layer on features: the head of a classifier.
+///
+/// Two classes have one output, a sigmoid and binary cross-entropy; more have an output each, a
+/// softmax and categorical cross-entropy. Learns from the train rows, and tells after each epoch
+/// the loss and accuracy on the train rows (mean over the epoch's steps, as Keras counts) and on
+/// the validation rows.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainHead {
+    /// How often the train rows are gone through.
+    #[serde(default = "default_epochs")]
+    #[schemars(range(min = 1, max = 100_000))]
+    epochs: u32,
+    /// Rows a step; the last step of an epoch takes what is left.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    batch_size: u32,
+    /// How weights follow gradients.
+    #[serde(default)]
+    optimizer: Optimizer,
+    /// Where chance starts: the first weights, and the order of the rows in each epoch.
+    #[serde(default)]
+    seed: u32,
+}
+
+/// How weights follow gradients.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Optimizer {
+    /// Kingma and Ba 2015, with PyTorch's defaults.
+    Adam {
+        /// Learning rate.
+        #[serde(default = "default_lr")]
+        #[schemars(range(max = 10.0), extend("exclusiveMinimum" = 0))]
+        lr: f64,
+        /// Decay of the running means of the gradient and of its square.
+        #[serde(default = "default_betas")]
+        betas: [Beta; 2],
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        #[schemars(extend("exclusiveMinimum" = 0))]
+        eps: f64,
+    },
+}
+
+/// A decay in 0..1.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Beta(#[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))] f64);
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam { lr: default_lr(), betas: default_betas(), eps: default_eps() }
+    }
+}
+
+fn default_epochs() -> u32 {
+    10
+}
+
+fn default_batch() -> u32 {
+    512
+}
+
+fn default_lr() -> f64 {
+    0.001
+}
+
+fn default_betas() -> [Beta; 2] {
+    [Beta(0.9), Beta(0.999)]
+}
+
+fn default_eps() -> f64 {
+    1e-8
+}
+
+impl Kind for TrainHead {
+    const NAME: &'static str = "train.head";
+    const VERSION: u32 = 1;
+    const INPUTS: &'static [Port] = &[Port::new("features", ArtifactType::Features)];
+    const OUTPUTS: &'static [Port] =
+        &[Port::new("model", ArtifactType::Model), Port::new("history", ArtifactType::Metrics)];
+    const NUMERIC: Option<&'static str> = Some("f32");
+
+    fn demand(&self) -> Demand {
+        Demand::Device
+    }
+}
+
+impl Whole for TrainHead {
+    fn run(&self, inputs: &Inputs<'_>, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
+        let collection = inputs.collection("features")?;
+        let items = inputs.items("features")?;
+        let records = &collection.records;
+        let train = Part::new(records, &items, Split::Train);
+        let validation = Part::new(records, &items, Split::Validation);
+        refuse_gaps(records, &train)?;
+        let features = items.first().map_or(0, |item| item.len() / 4);
+        let mut random = ChaCha8Rng::seed_from_u64(u64::from(self.seed));
+        let initial = initial(records.classes.len(), features, &mut random);
+        let Optimizer::Adam { lr, betas: [Beta(beta_1), Beta(beta_2)], eps } = self.optimizer;
+        let training = HeadTraining {
+            batch_size: self.batch_size as usize,
+            adam: Adam { lr, betas: (beta_1, beta_2), eps },
+            train: train.rows(),
+            validation: validation.rows(),
+        };
+        let rows = train.labels.len();
+        let orders = (0..self.epochs).map(|_| {
+            let mut order: Vec<usize> = (0..rows).collect();
+            order.shuffle(&mut random);
+            order
+        });
+        let mut history: Vec<BTreeMap<String, f64>> = Vec::new();
+        let diverged = Cell::new(false);
+        let head = train_head(device::resolve(job.device)?, initial, &training, orders, |epoch| {
+            diverged.set(!epoch.train_loss.is_finite());
+            history.push(values(epoch));
+            job.epoch(history.len(), self.epochs as usize, values(epoch));
+            job.checkpoint().is_ok() && !diverged.get()
+        });
+        job.checkpoint()?;
+        if diverged.get() {
+            let message = format!("the loss is no longer a number after epoch {}", history.len());
+            return Err(Failure::new("pipe::training", message)
+                .param("optimizer")
+                .help("lower the learning rate `lr`"));
+        }
+        let summary = json!({ "params": self, "rows": { "train": rows, "validation": validation.labels.len() } });
+        let model = model::write(&head, &records.classes, &collection.meta, summary, job)?;
+        let history = json!({ "last": history.last(), "epochs": columns(&history) });
+        Ok(vec![Artifact::Document(model), Artifact::Document(Document { json: history, parts: BTreeMap::new() })])
+    }
+}
+
+/// The rows of one split, features one after another.
+struct Part {
+    features: Vec<f32>,
+    labels: Vec<usize>,
+}
+
+impl Part {
+    fn new(records: &Records, items: &[Vec<u8>], split: Split) -> Self {
+        let (mut features, mut labels) = (Vec::new(), Vec::new());
+        for ((row, item), label) in records.rows.iter().zip(items).zip(records.labels()) {
+            if row.split == Some(split) {
+                features.extend(decode_features(item));
+                labels.push(label);
+            }
+        }
+        Self { features, labels }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows { features: &self.features, labels: &self.labels }
+    }
+}
+
+/// Nothing can be learned of a class that has no rows.
+fn refuse_gaps(records: &Records, train: &Part) -> Result<(), Failure> {
+    if records.rows.iter().all(|row| row.split.is_none()) {
+        return Err(Failure::new("pipe::data", "the rows are not split")
+            .help("put a node such as `split.hash` before the features"));
+    }
+    if records.classes.len() < 2 {
+        let message = format!("all rows have the label `{}`", records.classes.join(""));
+        return Err(Failure::new("pipe::data", message).help("a classifier needs at least two classes"));
+    }
+    for (index, class) in records.classes.iter().enumerate() {
+        if !train.labels.contains(&index) {
+            return Err(Failure::new("pipe::data", format!("the class `{class}` has no rows in train"))
+                .help("add photos of it, or give test and validation fewer rows"));
+        }
+    }
+    Ok(())
+}
+
+/// Weights and biases uniform within `1 / sqrt(features)`, as PyTorch's `Linear` starts.
+fn initial(classes: usize, features: usize, random: &mut ChaCha8Rng) -> Head {
+    let bound = 1.0 / (features.max(1) as f32).sqrt();
+    let mut head = Head::zeros(classes, features);
+    for number in head.weight.iter_mut().chain(&mut head.bias) {
+        *number = bound * (2.0 * random.random::<f32>() - 1.0);
+    }
+    head
+}
+
+fn values(epoch: Epoch) -> BTreeMap<String, f64> {
+    let all = [
+        ("loss", Some(epoch.train_loss)),
+        ("accuracy", Some(epoch.train_accuracy)),
+        ("val_loss", epoch.validation_loss),
+        ("val_accuracy", epoch.validation_accuracy),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn columns(history: &[BTreeMap<String, f64>]) -> Value {
+    let mut columns: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, &value) in history.iter().flatten() {
+        columns.entry(name).or_default().push(value);
+    }
+    json!(columns)
+}

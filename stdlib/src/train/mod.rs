@@ -1,0 +1,6 @@
+//! From features to a model.
+
+pub(crate) mod head;
+mod model;
+
+pub(crate) use model::read_head;

@@ -1,0 +1,79 @@
+//! A model as an artifact: all that is needed to use it, in one document.
+
+use std::collections::BTreeMap;
+
+use pipe_core::{Document, Failure, Job};
+use pipe_nn::{Head, LayerRow, network};
+use pipe_store::Store;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors, serialize};
+use serde_json::{Value, json};
+
+/// Writes a trained head, with how its features are made, as a model.
+pub(super) fn write(
+    head: &Head,
+    classes: &[String],
+    meta: &Value,
+    training: Value,
+    job: &Job<'_>,
+) -> Result<Document, Failure> {
+    let bytes = |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_le_bytes()).collect() };
+    let (weight, bias) = (bytes(&head.weight), bytes(&head.bias));
+    let failed = |error: safetensors::SafeTensorError| {
+        Failure::new("pipe::internal", format!("cannot write the weights: {error}"))
+    };
+    let view = |shape: Vec<usize>, data| TensorView::new(Dtype::F32, shape, data).map_err(failed);
+    let tensors =
+        [("weight", view(vec![head.outputs(), head.features], &weight)?), ("bias", view(vec![head.outputs()], &bias)?)];
+    let mut parts = BTreeMap::new();
+    parts.insert("head".to_owned(), job.store.put(&serialize(tensors, None).map_err(failed)?)?);
+    if let Some(digest) = meta["backbone"]["weights"]["digest"].as_str().and_then(|digest| digest.parse().ok()) {
+        parts.insert("backbone".to_owned(), digest);
+    }
+    let activation = if head.classes == 2 { "sigmoid" } else { "softmax" };
+    let json = json!({
+        "type": "classifier",
+        "classes": classes,
+        "image": meta["image"],
+        "backbone": meta["backbone"],
+        "head": { "features": head.features, "outputs": head.outputs(), "activation": activation },
+        "layers": layers(head, meta),
+        "parameters": parameters(head, meta),
+        "training": training,
+    });
+    Ok(Document { json, parts })
+}
+
+/// Reads the head of a model back, with its classes.
+pub(crate) fn read_head(model: &Document, store: &Store) -> Result<(Head, Vec<String>), Failure> {
+    let broken = || Failure::new("pipe::data", "the model has no readable head").help("train it again");
+    let bytes = model.parts.get("head").and_then(|&digest| store.get(digest)).ok_or_else(broken)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|_| broken())?;
+    let tensor = |name: &str| file.tensor(name).map_err(|_| broken());
+    let numbers = |name: &str| -> Result<Vec<f32>, Failure> {
+        Ok(crate::features::decode_features(tensor(name)?.data()).collect())
+    };
+    let classes: Vec<String> = serde_json::from_value(model.json["classes"].clone()).map_err(|_| broken())?;
+    let features = *tensor("weight")?.shape().get(1).ok_or_else(broken)?;
+    Ok((Head { classes: classes.len(), features, weight: numbers("weight")?, bias: numbers("bias")? }, classes))
+}
+
+fn layers(head: &Head, meta: &Value) -> Vec<Value> {
+    let backbone = backbone(meta).map(|network| network.layers()).unwrap_or_default();
+    let dense = LayerRow { name: "head".into(), kind: "dense".into(), channels: head.outputs(), parameters: own(head) };
+    let row = |layer: LayerRow| json!({ "layer": layer.name, "kind": layer.kind, "channels": layer.channels, "parameters": layer.parameters });
+    backbone.into_iter().chain([dense]).map(row).collect()
+}
+
+fn parameters(head: &Head, meta: &Value) -> Value {
+    let backbone = backbone(meta).map_or(0, |network| network.parameters());
+    json!({ "backbone": backbone, "head": own(head), "total": backbone + own(head) })
+}
+
+fn own(head: &Head) -> usize {
+    head.weight.len() + head.bias.len()
+}
+
+fn backbone(meta: &Value) -> Option<pipe_nn::Network> {
+    network(meta["backbone"]["model"].as_str()?)
+}
