@@ -266,12 +266,12 @@ fn likeness(tree: &Tree, shape: &Shape) -> usize {
         }
         (Node::List(_), Shape::List { .. }) => 1,
         (Node::Scalar(scalar), shape) => match shape {
-            Shape::Null if scalar.is_null() => 5,
-            Shape::Choice(words) if words.iter().any(|word| word.name == scalar.text) => 4,
-            Shape::Bool if scalar.as_bool().is_some() => 3,
-            Shape::Int { .. } if scalar.as_int().is_some() => 3,
-            Shape::Float { .. } if scalar.as_float().is_some() => 2,
-            Shape::Text { .. } | Shape::File | Shape::Folder if !scalar.is_null() => 1,
+            Shape::Null if scalar.is_null() => 6,
+            Shape::Choice(words) if words.iter().any(|word| word.name == scalar.text) => 5,
+            Shape::Bool if scalar.as_bool().is_some() => 4,
+            Shape::Int { .. } if scalar.as_int().is_some() => 4,
+            Shape::Float { .. } if scalar.as_float().is_some() => 3,
+            Shape::Text { .. } | Shape::File | Shape::Folder if !scalar.is_null() => 2,
             Shape::Choice(_) if !scalar.is_null() => 1,
             _ => 0,
         },
