@@ -372,7 +372,7 @@ impl Checker<'_> {
                 })
                 .collect();
             edges.sort_by_key(|(span, _)| span.start);
-            let mut names: Vec<_> = group.iter().map(|&index| index).collect();
+            let mut names: Vec<_> = group.clone();
             names.sort();
             let names: Vec<_> = names.into_iter().map(|index| format!("`{}`", graph[index].name)).collect();
             let mut edges = edges.into_iter();

@@ -101,12 +101,14 @@ impl Head {
 
 /// Trains a head from `initial`, an epoch for each order of rows that `orders` gives, and hears
 /// after each what it gave; `false` stops.
+///
+/// Not generic over what it calls, so that Burn is compiled into this crate alone.
 pub fn train_head(
     device: ComputeDevice,
     initial: Head,
     training: &HeadTraining<'_>,
-    orders: impl Iterator<Item = Vec<usize>>,
-    on_epoch: impl FnMut(Epoch) -> bool,
+    orders: &mut dyn Iterator<Item = Vec<usize>>,
+    on_epoch: &mut dyn FnMut(Epoch) -> bool,
 ) -> Head {
     match device {
         ComputeDevice::Cpu => train::<Autodiff<Flex>>(&Default::default(), initial, training, orders, on_epoch),
@@ -120,8 +122,8 @@ fn train<B: AutodiffBackend>(
     device: &B::Device,
     initial: Head,
     training: &HeadTraining<'_>,
-    orders: impl Iterator<Item = Vec<usize>>,
-    mut on_epoch: impl FnMut(Epoch) -> bool,
+    orders: &mut dyn Iterator<Item = Vec<usize>>,
+    on_epoch: &mut dyn FnMut(Epoch) -> bool,
 ) -> Head {
     let Head { classes, features, .. } = initial;
     let adam = training.adam;

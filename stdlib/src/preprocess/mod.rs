@@ -4,5 +4,7 @@ mod decode;
 pub(crate) mod image;
 mod pixels;
 mod resize;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use pixels::Pixels;

@@ -23,12 +23,13 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
-    fn algorithm(self) -> ResizeAlg {
+    /// The convolution; `None` for the nearest pixel, which is not one.
+    fn convolution(self) -> Option<FilterType> {
         match self {
-            Self::Nearest => ResizeAlg::Nearest,
-            Self::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-            Self::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-            Self::Lanczos3 => ResizeAlg::Convolution(FilterType::Lanczos3),
+            Self::Nearest => None,
+            Self::Bilinear => Some(FilterType::Bilinear),
+            Self::Bicubic => Some(FilterType::CatmullRom),
+            Self::Lanczos3 => Some(FilterType::Lanczos3),
         }
     }
 }
@@ -44,14 +45,35 @@ pub(super) fn stretch(
     if (from.width, from.height) == (width, height) {
         return Ok(from.clone());
     }
+    let Some(convolution) = filter.convolution() else { return Ok(nearest(from, width, height)) };
     let failed = |error: String| format!("cannot resize: {error}");
     let side = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
     let source = ImageRef::new(side(from.width)?, side(from.height)?, &from.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut target = Image::new(side(width)?, side(height)?, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(filter.algorithm()).use_alpha(false);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(convolution)).use_alpha(false);
     resizer.resize(&source, &mut target, &options).map_err(|error| failed(error.to_string()))?;
     Ok(Pixels { width, height, rgb: target.into_vec() })
+}
+
+/// The pixel under the centre of each new one. The places are summed up as Pillow sums them
+/// (`ImagingScaleAffine`), since rounding decides where a centre lies on an edge.
+fn nearest(from: &Pixels, width: usize, height: usize) -> Pixels {
+    let places = |old: usize, new: usize| -> Vec<usize> {
+        let scale = old as f64 / new as f64;
+        let mut place = scale * 0.5;
+        let mut next = || std::mem::replace(&mut place, place + scale) as usize;
+        (0..new).map(|_| next().min(old - 1)).collect()
+    };
+    let columns = places(from.width, width);
+    let mut rgb = Vec::with_capacity(width * height * 3);
+    for y in places(from.height, height) {
+        for x in &columns {
+            let start = (y * from.width + x) * 3;
+            rgb.extend_from_slice(&from.rgb[start..start + 3]);
+        }
+    }
+    Pixels { width, height, rgb }
 }
 
 /// The shorter side to `side`, the aspect kept, then the middle `size` x `size`: what torchvision's

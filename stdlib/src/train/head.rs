@@ -125,14 +125,14 @@ impl Whole for TrainHead {
             validation: validation.rows(),
         };
         let rows = train.labels.len();
-        let orders = (0..self.epochs).map(|_| {
+        let mut orders = (0..self.epochs).map(|_| {
             let mut order: Vec<usize> = (0..rows).collect();
             order.shuffle(&mut random);
             order
         });
         let mut history: Vec<BTreeMap<String, f64>> = Vec::new();
         let diverged = Cell::new(false);
-        let head = train_head(device::resolve(job.device)?, initial, &training, orders, |epoch| {
+        let head = train_head(device::resolve(job.device)?, initial, &training, &mut orders, &mut |epoch| {
             diverged.set(!epoch.train_loss.is_finite());
             history.push(values(epoch));
             job.epoch(history.len(), self.epochs as usize, values(epoch));

@@ -1,0 +1,126 @@
+//! What the end-to-end tests share: a project in a temporary folder, and the program run in it.
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod hashed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+use tempfile::TempDir;
+
+/// A folder with a pipeline in it.
+pub(crate) struct Project {
+    folder: TempDir,
+}
+
+/// What the program did.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::with_prefix("pipe-test-").unwrap() }
+    }
+
+    /// A project whose `pipe.yaml` holds this text.
+    pub(crate) fn with(yaml: &str) -> Self {
+        let project = Self::new();
+        project.write("pipe.yaml", yaml);
+        project
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The program with these words, ready to be started in the folder.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
+        command.args(words).current_dir(self.folder.path());
+        command.env_remove("PIPE_STORE").env_remove("PIPE_DEVICE").env("NO_COLOR", "1");
+        command
+    }
+
+    pub(crate) fn pipe(&self, words: &[&str]) -> Ran {
+        Ran::from(self.command(words).output().unwrap())
+    }
+
+    /// Runs and wants success.
+    pub(crate) fn ok(&self, words: &[&str]) -> Ran {
+        let ran = self.pipe(words);
+        assert_eq!(ran.code, 0, "pipe {words:?} failed\n{}\n{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// `pipe run --format json` and its last event.
+    pub(crate) fn finished(&self, words: &[&str]) -> Value {
+        let ran = self.pipe(&[&["run", "--format", "json"], words].concat());
+        let last = ran.stdout.lines().last().unwrap_or_else(|| panic!("no events\n{}", ran.stderr));
+        let event: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(event["event"], "finished", "{}", ran.stderr);
+        event
+    }
+
+    /// Puts a photo into an object tree and gives its name.
+    pub(crate) fn object(&self, tree: &str, bytes: &[u8]) -> String {
+        let name = format!("{}.jpg", sha1(bytes));
+        self.write(&format!("{tree}/{}/{}/{name}", &name[..2], &name[2..4]), bytes);
+        name
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+pub(crate) fn sha1(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A committed output of the scripts in `tests/reference`.
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures").join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn json_fixture(name: &str) -> Value {
+    serde_json::from_slice(&fixture(name)).unwrap()
+}
+
+/// The folder of real photos and weights beside the checkout, or `PIPE_TEST_DATA`; a test without
+/// it says that it was skipped.
+pub(crate) fn real_data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("PIPE_TEST_DATA").map_or(beside, PathBuf::from);
+    if folder.join("dev-containers/label.csv").is_file() {
+        return folder.canonicalize().ok();
+    }
+    eprintln!("SKIPPED: no real photos at {}; PIPE_TEST_DATA names another folder", folder.display());
+    None
+}
+
+pub(crate) fn floats(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(floats).collect(),
+        value => vec![value.as_f64().unwrap()],
+    }
+}
