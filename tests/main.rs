@@ -1,8 +1,13 @@
 //! The tests of the whole, through the program and the crates' public surfaces.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test an unwrap is an assertion")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod cache;
+mod commands;
 mod common;
 mod docs;
 mod head;
 mod metrics;
+mod mistakes;
 mod networks;
 mod split;

@@ -8,6 +8,12 @@ pub(crate) fn count(number: usize) -> String {
     groups.join(",")
 }
 
+/// `1 node`, `2,386 nodes`.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
 /// `0.02 s`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
 pub(crate) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;

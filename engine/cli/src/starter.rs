@@ -7,7 +7,7 @@ name: starter
 
 # Values to change from outside: `pipe run --set epochs=20`.
 params:
-  epochs: 30
+  epochs: 60
 
 nodes:
   # Drawn images, so that this runs without any data. For your own photos, a folder a class:
@@ -34,12 +34,12 @@ nodes:
   features:
     kind: features.backbone
     from: images
-    with: { model: squeezenet1_1, weights: random }
+    with: { model: squeezenet1_1, weights: random, normalize: imagenet }
 
   head:
     kind: train.head
     from: features
-    with: { epochs: "${epochs}", batch_size: 32, optimizer: { adam: { lr: 0.01 } } }
+    with: { epochs: "${epochs}", batch_size: 32, optimizer: { adam: { lr: 0.03 } } }
 
   eval:
     kind: eval.classifier

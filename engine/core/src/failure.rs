@@ -9,7 +9,10 @@ const NAMED_ITEMS: usize = 20;
 
 /// A node that could not give its outputs.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     code: &'static str,
     message: String,
     help: Option<String>,
@@ -40,30 +43,35 @@ impl Failure {
     /// A failure with a stable code (`pipe::data`) and a message.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, message, help: None, param: None, snippet: None, items: Vec::new(), interrupted: false }
+        let (help, param, snippet, items) = (None, None, None, Vec::new());
+        Self(Box::new(Parts { code, message, help, param, snippet, items, interrupted: false }))
     }
 
     /// The run was stopped before the node was done.
     pub fn interrupted() -> Self {
-        Self { interrupted: true, ..Self::new("pipe::interrupted", "interrupted") }
+        let mut failure = Self::new("pipe::interrupted", "interrupted");
+        failure.0.interrupted = true;
+        failure
     }
 
     /// Several items that could not be computed.
     pub fn items(message: impl Into<String>, items: Vec<ItemFailure>) -> Self {
-        Self { items, ..Self::new("pipe::item", message) }
+        let mut failure = Self::new("pipe::item", message);
+        failure.0.items = items;
+        failure
     }
 
     /// Says what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.0.help = Some(help.into());
         self
     }
 
     /// Names the param that it comes from: `weights`, `objects[0]`.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
+        self.0.param = Some(param.into());
         self
     }
 
@@ -76,57 +84,57 @@ impl Failure {
         range: (usize, usize),
         label: impl Into<String>,
     ) -> Self {
-        self.snippet = Some(Snippet { name: name.into(), text: text.into(), range, label: label.into() });
+        self.0.snippet = Some(Snippet { name: name.into(), text: text.into(), range, label: label.into() });
         self
     }
 
     /// Whether the run was stopped, rather than the node wrong.
     pub fn is_interrupt(&self) -> bool {
-        self.interrupted
+        self.0.interrupted
     }
 
     /// What went wrong, without where.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The items that could not be computed.
     pub fn broken_items(&self) -> &[ItemFailure] {
-        &self.items
+        &self.0.items
     }
 
     /// The failure as a diagnostic, placed in the pipeline or in the file that it speaks of.
     pub fn problem(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
         let node = &pipeline.graph[index];
-        let message = format!("the node `{}` failed: {}", node.name, self.message);
+        let message = format!("the node `{}` failed: {}", node.name, self.0.message);
         self.placed(message, pipeline, index)
     }
 
     /// The failure as a mistake in the pipeline's text, before anything has run.
     pub(crate) fn mistake(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
-        self.placed(self.message.clone(), pipeline, index)
+        self.placed(self.0.message.clone(), pipeline, index)
     }
 
     fn placed(&self, mut message: String, pipeline: &Pipeline, index: NodeIndex) -> Problem {
         let node = &pipeline.graph[index];
-        for item in self.items.iter().take(NAMED_ITEMS) {
+        for item in self.0.items.iter().take(NAMED_ITEMS) {
             message.push_str(&format!("\n  {}: {}", item.id, item.reason));
         }
-        if let Some(more) = self.items.len().checked_sub(NAMED_ITEMS + 1) {
+        if let Some(more) = self.0.items.len().checked_sub(NAMED_ITEMS + 1) {
             message.push_str(&format!("\n  and {} more", more + 1));
         }
-        if let Some(snippet) = &self.snippet {
+        if let Some(snippet) = &self.0.snippet {
             let label = snippet.label.clone();
-            return Problem::in_text(self.code, message, &snippet.name, &snippet.text, snippet.range, label)
-                .maybe_help(self.help.clone());
+            return Problem::in_text(self.0.code, message, &snippet.name, &snippet.text, snippet.range, label)
+                .maybe_help(self.0.help.clone());
         }
-        let written = self.param.as_ref().and_then(|param| node.spans.get(param));
+        let written = self.0.param.as_ref().and_then(|param| node.spans.get(param));
         let problem = match (written, node.span) {
-            (Some(&span), _) => Problem::new(self.code, message, span, "from here"),
-            (None, Some(span)) => Problem::new(self.code, message, span, "this node"),
-            (None, None) => Problem::placeless(self.code, message),
+            (Some(&span), _) => Problem::new(self.0.code, message, span, "from here"),
+            (None, Some(span)) => Problem::new(self.0.code, message, span, "this node"),
+            (None, None) => Problem::placeless(self.0.code, message),
         };
-        problem.maybe_help(self.help.clone()).with_sources(&pipeline.sources)
+        problem.maybe_help(self.0.help.clone()).with_sources(&pipeline.sources)
     }
 }
 

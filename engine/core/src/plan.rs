@@ -254,6 +254,7 @@ impl Plan {
                 && matches!(node.status, Status::Run(_))
             {
                 node.status = status;
+                node.items = None;
             }
         }
         let nodes = graph.needed.iter().filter_map(|index| planned.remove(index)).collect();

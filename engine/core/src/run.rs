@@ -51,7 +51,8 @@ pub struct Outcome {
 /// What came of a node's work.
 struct Finished {
     index: NodeIndex,
-    result: Result<Done, Failure>,
+    /// A chain's failure names the stage that it belongs to.
+    result: Result<Done, (NodeIndex, Failure)>,
     seconds: f64,
 }
 
@@ -304,7 +305,7 @@ impl<'a> Scheduler<'a> {
                 drop(job);
                 result
             });
-            let result = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
+            let result = result.unwrap_or_else(|panic| Err((index, panicked(&*panic))));
             let seconds = began.elapsed().as_secs_f64();
             let _ = send.send(Message::Finished(Box::new(Finished { index, result, seconds })));
         });
@@ -315,10 +316,10 @@ impl<'a> Scheduler<'a> {
         self.running.remove(&index);
         let done = match result {
             Ok(done) => done,
-            Err(failure) if failure.is_interrupt() => {
+            Err((_, failure)) if failure.is_interrupt() => {
                 return self.report(index, NodeReport::new(NodeStatus::Interrupted, None, seconds));
             }
-            Err(failure) => return self.fail(index, failure, seconds),
+            Err((stage, failure)) => return self.fail_chain(index, stage, failure, seconds),
         };
         match self.store_outputs(index, &done, seconds) {
             Ok(outputs) => self.settle(index, &done, outputs, seconds),
@@ -403,10 +404,23 @@ impl<'a> Scheduler<'a> {
         outputs.get(self.graph.pipeline.graph[index].kind.outputs.first()?.name).copied()
     }
 
-    fn fail(&mut self, index: NodeIndex, failure: Failure, seconds: f64) {
-        for stage in self.streamed_before(index) {
-            self.report(stage, NodeReport::new(NodeStatus::Failed, None, seconds).because(failure.message()));
+    /// A node of a chain failed: those before it stop with it, those behind it are blocked.
+    fn fail_chain(&mut self, index: NodeIndex, stage: NodeIndex, failure: Failure, seconds: f64) {
+        let chain = self.streamed_before(index).into_iter().chain([index]);
+        let (mut before, blamed) = (true, self.graph.name(stage).to_owned());
+        for node in chain.collect::<Vec<_>>() {
+            if node == stage {
+                before = false;
+            } else if before {
+                self.report(node, NodeReport::new(NodeStatus::Interrupted, None, seconds));
+            } else {
+                self.report(node, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(blamed.clone()));
+            }
         }
+        self.fail(stage, failure, seconds);
+    }
+
+    fn fail(&mut self, index: NodeIndex, failure: Failure, seconds: f64) {
         self.report(index, NodeReport::new(NodeStatus::Failed, None, seconds).because(failure.message()));
         self.failures.push((index, failure));
     }
@@ -419,7 +433,15 @@ impl<'a> Scheduler<'a> {
 }
 
 /// Does what a node does, on its own thread.
-fn work(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, Failure> {
+fn work(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, (NodeIndex, Failure)> {
+    match &graph.work(index).bound.work {
+        Work::Map(_) => chain(graph, index, known, job),
+        _ => single(graph, index, known, job).map_err(|failure| (index, failure)),
+    }
+}
+
+/// A node by itself: a source or a whole.
+fn single(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, Failure> {
     let lost =
         || Failure::new("pipe::store", "an input is lost or damaged").help("run again: it will be computed again");
     match &graph.work(index).bound.work {
@@ -442,21 +464,30 @@ fn work(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> 
             job.checkpoint()?;
             Ok(Done { artifacts, reused: 0, stages: Vec::new() })
         }
-        Work::Map(_) => {
-            let chain = graph.chain(index).ok_or_else(lost)?;
-            let records = graph.root_records(&chain, known).ok_or_else(lost)?;
-            let mut links = Vec::new();
-            for &stage in &chain.stages {
-                links.push(Link { map: graph.map(stage).ok_or_else(lost)?, recipe: graph.recipe(stage)? });
-            }
-            let streamed = stream::stream(&links, records, job)?;
-            Ok(Done {
-                artifacts: vec![Artifact::Collection(streamed.collection)],
-                reused: streamed.reused,
-                stages: chain.stages.into_iter().zip(streamed.computed).collect(),
-            })
-        }
+        Work::Map(_) => Err(Failure::new("pipe::internal", "a map runs as a chain")),
     }
+}
+
+/// A node and the maps whose items pass into it.
+fn chain(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, (NodeIndex, Failure)> {
+    let here = |failure: Failure| (index, failure);
+    let chain = graph.chain(index).ok_or_else(|| here(lost()))?;
+    let records = graph.root_records(&chain, known).ok_or_else(|| here(lost()))?;
+    let mut links = Vec::new();
+    for &stage in &chain.stages {
+        let map = graph.map(stage).ok_or_else(|| here(lost()))?;
+        links.push(Link { map, recipe: graph.recipe(stage).map_err(|failure| (stage, failure))? });
+    }
+    let streamed = stream::stream(&links, records, job).map_err(|(stage, failure)| (chain.stages[stage], failure))?;
+    Ok(Done {
+        artifacts: vec![Artifact::Collection(streamed.collection)],
+        reused: streamed.reused,
+        stages: chain.stages.into_iter().zip(streamed.computed).collect(),
+    })
+}
+
+fn lost() -> Failure {
+    Failure::new("pipe::store", "an input is lost or damaged").help("run again: it will be computed again")
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {

@@ -32,13 +32,25 @@ pub(crate) struct Streamed {
     pub(crate) computed: Vec<usize>,
 }
 
-/// An item on its way: its place in the list of what is missing, and its bytes.
-type Moving = (usize, Result<Vec<u8>, String>);
+/// An item on its way: its place in the list of what is missing, and its bytes or what broke it.
+type Moving = (usize, Result<Vec<u8>, Broken>);
+
+/// Why an item could not be computed, and by which stage.
+#[derive(Clone)]
+struct Broken {
+    stage: usize,
+    reason: String,
+}
+
+/// A chain's failure, and which of its stages it belongs to.
+pub(crate) type StageFailure = (usize, Failure);
 
 /// Gives every row of `records` its item.
-pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<Streamed, Failure> {
-    let keys = item_keys(links, &records)?;
-    let last = keys.last().ok_or_else(|| Failure::new("pipe::internal", "a chain without stages"))?;
+pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<Streamed, StageFailure> {
+    let end = links.len().saturating_sub(1);
+    let at_end = |failure: Failure| (end, failure);
+    let keys = item_keys(links, &records).map_err(|failure| (0, failure))?;
+    let last = keys.last().ok_or_else(|| at_end(Failure::new("pipe::internal", "a chain without stages")))?;
     let mut found: HashMap<Digest, Digest> = HashMap::new();
     for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
         if let Some(entry) = entry {
@@ -55,10 +67,11 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
         }
     }
     job.progress(reused, records.rows.len(), reused);
-    let mut broken: HashMap<Digest, String> = HashMap::new();
+    let mut broken: HashMap<Digest, Broken> = HashMap::new();
     let mut computed = vec![0; links.len()];
     if !missing.is_empty() {
-        let stages: Vec<Box<dyn Stage>> = links.iter().map(|link| link.map.open(job)).collect::<Result<_, _>>()?;
+        let open = |(at, link): (usize, &Link)| link.map.open(job).map_err(|failure| (at, failure));
+        let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         let starts = starts(&keys, &missing, &records, job);
         for start in &starts {
             let first = match start {
@@ -67,7 +80,7 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
             };
             computed[first..].iter_mut().for_each(|count| *count += 1);
         }
-        let mut writer = job.store.item_writer()?;
+        let mut writer = job.store.item_writer().map_err(|error| at_end(error.into()))?;
         let mut written = Ok(());
         thread::scope(|scope| {
             let results = spawn(scope, &stages, &starts, job);
@@ -91,9 +104,8 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
             }
         });
         let finished = writer.finish();
-        written?;
-        finished?;
-        job.checkpoint()?;
+        written.and(finished).map_err(|error| at_end(error.into()))?;
+        job.checkpoint().map_err(at_end)?;
     }
     let collection = collect(links, records, last, &found, &broken, job)?;
     Ok(Streamed { collection, reused, computed })
@@ -159,7 +171,7 @@ fn spawn<'scope, 'env>(
         return receive;
     }
     let (send, finished) = sync_channel(2 * threads);
-    scope.spawn(move || in_batches(&stages[batched..], &receive, &send, job));
+    scope.spawn(move || in_batches(&stages[batched..], batched, &receive, &send, job));
     finished
 }
 
@@ -177,14 +189,16 @@ fn one_by_one(
         if job.interrupt.is_set() {
             return;
         }
+        let broken = |stage| move |reason| Broken { stage, reason };
         let (first, mut item) = match start {
-            Start::Source(content) => (0, job.bytes(*content)),
+            Start::Source(content) => (0, job.bytes(*content).map_err(broken(0))),
             Start::Stored(stage, entry) => {
-                (stage + 1, job.store.item(entry).ok_or_else(|| "its stored item is lost or damaged".to_owned()))
+                let lost = || broken(*stage)("its stored item is lost or damaged".to_owned());
+                (stage + 1, job.store.item(entry).ok_or_else(lost))
             }
         };
-        for worker in workers.iter_mut().skip(first) {
-            item = item.and_then(|bytes| only(worker.as_mut(), bytes));
+        for (stage, worker) in workers.iter_mut().enumerate().skip(first) {
+            item = item.and_then(|bytes| only(worker.as_mut(), bytes).map_err(broken(stage)));
         }
         if send.send((at, item)).is_err() {
             return;
@@ -196,7 +210,13 @@ fn only(worker: &mut dyn Worker, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     worker.map(vec![bytes]).pop().unwrap_or_else(|| Err("the node gave no item".to_owned()))
 }
 
-fn in_batches(stages: &[Box<dyn Stage>], receive: &Receiver<Moving>, send: &SyncSender<Moving>, job: &Job<'_>) {
+fn in_batches(
+    stages: &[Box<dyn Stage>],
+    before: usize,
+    receive: &Receiver<Moving>,
+    send: &SyncSender<Moving>,
+    job: &Job<'_>,
+) {
     let size = stages.iter().map(|stage| stage.batch_size()).max().unwrap_or(1);
     let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
     let mut open = true;
@@ -218,13 +238,13 @@ fn in_batches(stages: &[Box<dyn Stage>], receive: &Receiver<Moving>, send: &Sync
         }
         let (places, items): (Vec<usize>, Vec<Vec<u8>>) = batch.into_iter().unzip();
         let mut moving: Vec<Moving> = places.into_iter().zip(items.into_iter().map(Ok)).collect();
-        for worker in &mut workers {
+        for (stage, worker) in workers.iter_mut().enumerate() {
             let (places, items): (Vec<_>, Vec<_>) =
                 moving.iter_mut().filter_map(|(at, item)| Some((*at, std::mem::take(item.as_mut().ok()?)))).unzip();
-            let results: HashMap<usize, _> = places.into_iter().zip(worker.map(items)).collect();
-            let mut results = results;
+            let mut results: HashMap<usize, _> = places.into_iter().zip(worker.map(items)).collect();
             for (at, item) in moving.iter_mut().filter(|(_, item)| item.is_ok()) {
-                *item = results.remove(at).unwrap_or_else(|| Err("the node gave no item".to_owned()));
+                let result = results.remove(at).unwrap_or_else(|| Err("the node gave no item".to_owned()));
+                *item = result.map_err(|reason| Broken { stage: before + stage, reason });
             }
         }
         for finished in moving {
@@ -240,16 +260,17 @@ fn collect(
     records: Records,
     keys: &[Digest],
     found: &HashMap<Digest, Digest>,
-    broken: &HashMap<Digest, String>,
+    broken: &HashMap<Digest, Broken>,
     job: &Job<'_>,
-) -> Result<Collection, Failure> {
+) -> Result<Collection, StageFailure> {
     let mut meta = Value::Null;
-    for link in links {
-        meta = link.map.meta(&meta, job)?;
+    for (at, link) in links.iter().enumerate() {
+        meta = link.map.meta(&meta, job).map_err(|failure| (at, failure))?;
     }
     let skip = links.iter().any(|link| link.map.on_error() == OnError::Skip);
     let Records { classes, rows } = records;
     let (mut kept, mut items, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = links.len() - 1;
     for (row, key) in rows.into_iter().zip(keys) {
         match found.get(key) {
             Some(&content) => {
@@ -257,7 +278,9 @@ fn collect(
                 items.push(content);
             }
             None => {
-                let reason = broken.get(key).cloned().unwrap_or_else(|| "it was not computed".to_owned());
+                let lost = || Broken { stage: 0, reason: "it was not computed".to_owned() };
+                let Broken { stage, reason } = broken.get(key).cloned().unwrap_or_else(lost);
+                first = first.min(stage);
                 failures.push(ItemFailure { id: row.id, reason });
             }
         }
@@ -265,8 +288,9 @@ fn collect(
     if !failures.is_empty() && (!skip || kept.is_empty()) {
         let count = failures.len();
         let noun = if count == 1 { "file is" } else { "files are" };
-        return Err(Failure::items(format!("{count} {noun} broken"), failures)
-            .help("repair or remove them, or leave them out with `on_error: skip`"));
+        let failure = Failure::items(format!("{count} {noun} broken"), failures)
+            .help("repair or remove them, or leave them out with `on_error: skip`");
+        return Err((first, failure));
     }
     let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();
     Ok(Collection { records: Records { classes, rows: kept }, items, meta, skipped })

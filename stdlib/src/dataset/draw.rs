@@ -10,15 +10,19 @@ const QUALITY: u8 = 90;
 /// How far a pixel's value strays, of 255.
 const NOISE: f32 = 12.0;
 
+/// The hues of classes one after another, in turns: the golden angle, which keeps any number apart.
+const HUE_STEP: f32 = 0.382;
+
 /// A JPEG of `size` x `size` pixels that shows an object of the class.
 pub(super) fn photo(class: u32, size: u32, random: &mut ChaCha8Rng) -> ImageResult<Vec<u8>> {
     let mut between = |low: f32, high: f32| low + (high - low) * random.random::<f32>();
     let side = size as f32;
-    let (x0, y0) = (between(0.35, 0.65) * side, between(0.35, 0.65) * side);
-    let radius = between(0.18, 0.32) * side;
+    let (x0, y0) = (between(0.4, 0.6) * side, between(0.4, 0.6) * side);
+    let radius = between(0.28, 0.42) * side;
     let (sin, cos) = between(0.0, std::f32::consts::TAU).sin_cos();
-    let object = colour(class as f32 / 6.0 + between(-0.12, 0.12), between(0.5, 0.9), between(0.5, 0.9));
-    let [from, to] = [(); 2].map(|()| colour(between(0.0, 1.0), between(0.05, 0.3), between(0.45, 0.85)));
+    let hue = class as f32 * HUE_STEP + between(-0.08, 0.08);
+    let object = colour(hue, between(0.5, 0.9), between(0.5, 0.9));
+    let [from, to] = [(); 2].map(|()| colour(between(0.0, 1.0), between(0.0, 0.2), between(0.45, 0.85)));
     let slope = between(0.0, 1.0);
     let mut pixels = Vec::with_capacity((size * size * 3) as usize);
     for y in 0..size {

@@ -8,6 +8,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
 use super::Pixels;
 
@@ -36,7 +37,7 @@ pub(super) fn decode(bytes: &[u8], orient: bool) -> Result<Pixels, String> {
 fn jpeg(bytes: &[u8]) -> Result<(RgbImage, Orientation), String> {
     let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let broken = |error| format!("broken JPEG: {error:?}");
+    let broken = |error: DecodeErrors| format!("broken JPEG: {}", format!("{error:?}").trim_matches('"'));
     decoder.decode_headers().map_err(broken)?;
     let info = decoder.info().ok_or("broken JPEG: no size")?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));

@@ -46,12 +46,27 @@ pub(super) fn stretch(
         return Ok(from.clone());
     }
     let Some(convolution) = filter.convolution() else { return Ok(nearest(from, width, height)) };
+    // Across and then down, rounded in between, as Pillow does it.
+    let across = pass(resizer, from, width, from.height, convolution)?;
+    pass(resizer, &across, width, height, convolution)
+}
+
+fn pass(
+    resizer: &mut Resizer,
+    from: &Pixels,
+    width: usize,
+    height: usize,
+    filter: FilterType,
+) -> Result<Pixels, String> {
+    if (from.width, from.height) == (width, height) {
+        return Ok(from.clone());
+    }
     let failed = |error: String| format!("cannot resize: {error}");
     let side = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
     let source = ImageRef::new(side(from.width)?, side(from.height)?, &from.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut target = Image::new(side(width)?, side(height)?, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(convolution)).use_alpha(false);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
     resizer.resize(&source, &mut target, &options).map_err(|error| failed(error.to_string()))?;
     Ok(Pixels { width, height, rgb: target.into_vec() })
 }
@@ -61,9 +76,8 @@ pub(super) fn stretch(
 fn nearest(from: &Pixels, width: usize, height: usize) -> Pixels {
     let places = |old: usize, new: usize| -> Vec<usize> {
         let scale = old as f64 / new as f64;
-        let mut place = scale * 0.5;
-        let mut next = || std::mem::replace(&mut place, place + scale) as usize;
-        (0..new).map(|_| next().min(old - 1)).collect()
+        let centres = std::iter::successors(Some(scale * 0.5), |centre| Some(centre + scale));
+        centres.take(new).map(|centre| (centre as usize).min(old - 1)).collect()
     };
     let columns = places(from.width, width);
     let mut rgb = Vec::with_capacity(width * height * 3);

@@ -4,7 +4,7 @@ use pipe_core::Kinds;
 use serde_json::json;
 
 use crate::args::{Format, QueryArgs};
-use crate::number::count;
+use crate::number::counted;
 use crate::project::{Project, Settings, Unusable};
 use crate::{Stop, diagnostic};
 
@@ -20,7 +20,7 @@ pub(crate) fn check(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
             if json {
                 super::print(&format!("{}\n", json!({ "ok": true, "name": name, "nodes": nodes })));
             } else {
-                super::print(&format!("{name}: {} nodes, no mistakes\n", count(nodes)));
+                super::print(&format!("{name}: {}, no mistakes\n", counted(nodes, "node")));
             }
             Ok(())
         }

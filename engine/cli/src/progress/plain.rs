@@ -6,7 +6,7 @@ use pipe_core::Event;
 
 use super::Progress;
 use super::summary::{epoch_line, finished_line, name_width, node_line};
-use crate::number::count;
+use crate::number::{count, counted};
 
 /// How long a node over items is silent.
 const EVERY: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ impl Progress for Plain {
         match event {
             Event::Started { pipeline, nodes } => {
                 self.width = name_width(nodes);
-                say(&format!("{pipeline}: {} nodes", nodes.len()));
+                say(&format!("{pipeline}: {}", counted(nodes.len(), "node")));
             }
             Event::Progress { node, done, total, .. } => {
                 if self.spoke.get_or_insert_with(Instant::now).elapsed() >= EVERY {

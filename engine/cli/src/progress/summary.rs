@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use console::{StyledObject, style};
 use pipe_core::{Event, NodeReport, NodeStatus};
 
-use crate::number::{count, seconds};
+use crate::number::{count, counted, seconds};
 
 /// `✓ features  2,386 cached, 1 computed  1.20 s`.
 pub(super) fn node_line(node: &str, report: &NodeReport, width: usize) -> String {
@@ -55,7 +55,7 @@ pub(super) fn finished_line(event: &Event) -> Option<String> {
     let failed = nodes.values().filter(|report| report.status == NodeStatus::Failed).count();
     let took = seconds(*took);
     Some(match (ok, interrupted) {
-        (true, _) if *ran == 0 => format!("everything was reused: {reused} nodes, {took}"),
+        (true, _) if *ran == 0 => format!("everything was reused: {}, {took}", counted(*reused, "node")),
         (true, _) => format!("{ran} run, {reused} reused, {took}"),
         (false, true) => format!("interrupted after {took}: {ran} run, {reused} reused; finished items are kept"),
         (false, false) => format!("{failed} failed, {ran} run, {reused} reused, {took}"),

@@ -1,0 +1,249 @@
+//! What runs again, and what does not.
+
+use serde_json::{Value, json};
+
+use crate::common::{Project, real_data};
+
+/// A small pipeline over photos in an object tree.
+const PIPELINE: &str = "
+name: small
+params: { epochs: 3, size: 32 }
+nodes:
+  labels: { kind: dataset.csv, with: { labels: label.csv, objects: [objects] } }
+  split: { kind: split.hash, from: labels, with: { test: 0..=60, validation: 61..=120 } }
+  images: { kind: preprocess.image, from: split, with: { size: \"${size}\" } }
+  features: { kind: features.backbone, from: images, with: { model: squeezenet1_1, weights: random } }
+  head: { kind: train.head, from: features, with: { epochs: \"${epochs}\", batch_size: 8 } }
+  eval: { kind: eval.classifier, from: { model: head, data: features } }
+";
+
+/// The photos that `dataset.synthetic` draws, as files in a project of its own.
+fn photos(count: u8) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|number| {
+            let pixel =
+                |x: u32, y: u32| image::Rgb([number, (x * 3) as u8, (y * 3 + u32::from(number % 2) * 90) as u8]);
+            let image = image::RgbImage::from_fn(40, 30, pixel);
+            let mut jpeg = std::io::Cursor::new(Vec::new());
+            image.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+            jpeg.into_inner()
+        })
+        .collect()
+}
+
+fn project(count: u8) -> Project {
+    let project = Project::with(PIPELINE);
+    let mut csv = "objectId,value\n".to_owned();
+    for (number, photo) in photos(count).iter().enumerate() {
+        csv.push_str(&format!("{},{}\n", project.object("objects", photo), number % 2));
+    }
+    project.write("label.csv", csv);
+    project
+}
+
+/// The nodes of that status.
+fn nodes(event: &Value, status: &str) -> Vec<String> {
+    let nodes = event["nodes"].as_object().unwrap().iter();
+    nodes.filter(|(_, node)| node["status"] == status).map(|(name, _)| name.clone()).collect()
+}
+
+fn computed(event: &Value, node: &str) -> (u64, u64) {
+    let node = &event["nodes"][node];
+    (node["items_computed"].as_u64().unwrap(), node["items_reused"].as_u64().unwrap())
+}
+
+#[test]
+fn a_second_run_reuses_everything() {
+    let project = project(40);
+    let first = project.finished(&[]);
+    assert_eq!((first["ok"].clone(), first["ran"].clone()), (json!(true), json!(6)));
+    let second = project.finished(&[]);
+    assert_eq!((second["ran"].clone(), second["reused"].clone()), (json!(0), json!(6)));
+    assert!(project.ok(&["run"]).stderr.contains("everything was reused: 6 nodes"));
+}
+
+#[test]
+fn a_param_reruns_only_what_depends_on_it() {
+    let project = project(40);
+    project.ok(&["run"]);
+    let why = project.ok(&["why", "head", "--set", "epochs=5"]).stdout;
+    assert!(why.contains("head would run") && why.contains("params.epochs: 3 -> 5"), "{why}");
+    let changed = project.finished(&["--set", "epochs=5"]);
+    assert_eq!(nodes(&changed, "ran"), ["eval", "head"]);
+    let why = project.ok(&["why", "head"]).stdout;
+    assert!(why.contains("head is cached") && why.contains("params.epochs: 3 -> 5"), "{why}");
+    let back = project.finished(&[]);
+    assert_eq!(back["ran"], 0, "changed back, nothing runs");
+}
+
+#[test]
+fn one_photo_more_costs_one_photo() {
+    let project = project(40);
+    project.ok(&["run"]);
+    let new = project.object("objects", photos(41).last().unwrap());
+    project.write("label.csv", format!("{}{new},0\n", project.read("label.csv")));
+    let event = project.finished(&[]);
+    assert_eq!(computed(&event, "images"), (1, 40));
+    assert_eq!(computed(&event, "features"), (1, 40));
+}
+
+#[test]
+fn a_renamed_a_doubled_and_a_relabelled_photo_cost_nothing() {
+    let project = project(40);
+    project.ok(&["run"]);
+    let csv = project.read("label.csv");
+    let line = csv.lines().nth(3).unwrap();
+    let (id, value) = line.split_once(',').unwrap();
+    let other = if value == "0" { "1" } else { "0" };
+    // Twice in the table, and once more with another label.
+    project.write("label.csv", format!("{}{line}\n", csv.replace(line, &format!("{id},{other}"))));
+    let event = project.finished(&[]);
+    assert_eq!(computed(&event, "features"), (0, 41));
+    // The same bytes under another name.
+    let bytes = std::fs::read(project.path(&format!("objects/{}/{}/{id}", &id[..2], &id[2..4]))).unwrap();
+    let renamed = format!("{}00.jpg", &id[..38]);
+    project.write(&format!("objects/{}/{}/{renamed}", &id[..2], &id[2..4]), bytes);
+    project.write("label.csv", csv.replace(id, &renamed));
+    let event = project.finished(&[]);
+    assert_eq!(computed(&event, "features"), (0, 40));
+}
+
+#[test]
+fn a_touched_file_and_a_moved_project_cost_nothing() {
+    let project = project(20);
+    project.ok(&["run"]);
+    let csv = project.read("label.csv");
+    project.write("label.csv", csv);
+    assert_eq!(project.finished(&[])["ran"], 0);
+    let moved = Project::new();
+    for name in ["pipe.yaml", "label.csv", "objects", ".pipe"] {
+        std::fs::rename(project.path(name), moved.path(name)).unwrap();
+    }
+    assert_eq!(moved.finished(&[])["ran"], 0);
+}
+
+#[test]
+fn an_equal_result_stops_the_wave() {
+    let project = project(40);
+    project.ok(&["run"]);
+    // Keys that no photo has move from one range to another: the split runs, the table is equal.
+    let yaml =
+        PIPELINE.replace("by: name", "").replace("validation: 61..=120 }", "validation: 61..=120, balance: none }");
+    project.write("pipe.yaml", yaml.replace("0..=60", "00..=60"));
+    assert_eq!(project.finished(&[])["ran"], 0, "another way to write the same range");
+    let unused = (0..=254u8).rev().find(|key| {
+        let names: Vec<String> =
+            project.read("label.csv").lines().skip(1).map(|line| line[38..40].to_owned()).collect();
+        *key > 121 && !names.contains(&format!("{key:02x}")) && !names.contains(&format!("{:02x}", 121))
+    });
+    let Some(_) = unused else { return };
+    project.write("pipe.yaml", PIPELINE.replace("61..=120", "61..=121"));
+    let event = project.finished(&[]);
+    assert_eq!(nodes(&event, "unchanged"), ["split"]);
+    assert_eq!(nodes(&event, "reused").len(), 5);
+}
+
+#[test]
+fn two_empty_stores_get_the_same_digests() {
+    let digests = |event: &Value| -> Vec<Value> {
+        event["nodes"].as_object().unwrap().values().map(|node| node["digest"].clone()).collect()
+    };
+    let (one, two) = (project(40), project(40));
+    let (one, two) = (one.finished(&["-j", "1"]), two.finished(&["-j", "4"]));
+    assert_eq!(digests(&one), digests(&two));
+    assert!(digests(&one).iter().filter(|digest| digest.is_string()).count() >= 5);
+}
+
+#[test]
+fn a_lost_or_damaged_store_is_computed_again() {
+    let project = project(20);
+    let first = project.finished(&[]);
+    for entry in std::fs::read_dir(project.path(".pipe/v1/packs")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let second = project.finished(&[]);
+    assert_eq!(computed(&second, "features"), (20, 0));
+    assert_eq!(first["nodes"]["features"]["digest"], second["nodes"]["features"]["digest"]);
+    for folder in std::fs::read_dir(project.path(".pipe/v1/blobs")).unwrap() {
+        for blob in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            std::fs::write(blob.unwrap().path(), "damaged").unwrap();
+        }
+    }
+    let third = project.finished(&[]);
+    assert_eq!(third["ok"], true);
+    assert_eq!(first["nodes"]["eval"]["digest"], third["nodes"]["eval"]["digest"]);
+}
+
+#[test]
+fn kept_images_are_stored_and_used_by_others() {
+    let project = project(20);
+    project.write("pipe.yaml", PIPELINE.replace("size: \"${size}\" } }", "size: \"${size}\" }, keep: true }"));
+    let event = project.finished(&[]);
+    assert!(event["nodes"]["images"]["digest"].is_string());
+    project.write(
+        "pipe.yaml",
+        PIPELINE
+            .replace("size: \"${size}\" } }", "size: \"${size}\" }, keep: true }")
+            .replace("weights: random", "weights: random, seed: 2"),
+    );
+    let event = project.finished(&[]);
+    assert_eq!(computed(&event, "images"), (0, 20), "another backbone reads the stored pixels");
+    assert_eq!(computed(&event, "features"), (20, 0));
+}
+
+#[test]
+fn nothing_is_written_into_the_data() {
+    let project = Project::new();
+    let data = self::project(20);
+    project.write(
+        "pipe.yaml",
+        PIPELINE
+            .replace("label.csv", "\"${data}/label.csv\"")
+            .replace("[objects]", "[\"${data}/objects\"]")
+            .replace("params: {", "params: { data: x,"),
+    );
+    let before = listing(&data.path(""));
+    let set = format!("data={}", data.path("").display());
+    project.ok(&["run", "--set", &set]);
+    assert_eq!(before, listing(&data.path("")));
+}
+
+fn listing(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Option<std::time::SystemTime>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        all.push((entry.path(), entry.metadata().unwrap().modified().ok()));
+        if entry.path().is_dir() {
+            all.extend(listing(&entry.path()));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn real_photos_reach_95_percent_and_one_more_costs_one() {
+    let Some(data) = real_data() else { return };
+    let project = Project::new();
+    let yaml = include_str!("../pipelines/containers.yaml");
+    project.write("pipe.yaml", yaml);
+    // A copy of the table, and a tree of one's own over the real one, for the photo that is added.
+    let csv = std::fs::read_to_string(data.join("dev-containers/label.csv")).unwrap();
+    let extra =
+        yaml.replace("\"${data}/dev-containers/label.csv\"", "label.csv").replace("objects\"]", "objects\", more]");
+    project.write("pipe.yaml", extra);
+    let (last, rest) = csv.trim_end().rsplit_once('\n').map(|(rest, last)| (last, rest)).unwrap();
+    project.write("label.csv", format!("{rest}\n"));
+    std::fs::create_dir(project.path("more")).unwrap();
+    let set = format!("data={}", data.display());
+    let first = project.finished(&["--set", &set]);
+    assert_eq!(first["ok"], true);
+    assert_eq!(computed(&first, "features").0, 2386);
+    project.write("label.csv", format!("{rest}\n{last}\n"));
+    let second = project.finished(&["--set", &set]);
+    assert_eq!(computed(&second, "images"), (1, 2386));
+    assert_eq!(computed(&second, "features"), (1, 2386));
+    let metrics: Value = serde_json::from_str(&project.ok(&["show", "eval", "--format", "json"]).stdout).unwrap();
+    let accuracy = metrics["accuracy"].as_f64().unwrap();
+    assert!(accuracy >= 0.95, "test accuracy {accuracy}");
+    assert_eq!(metrics["rows"], 204);
+}

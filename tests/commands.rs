@@ -1,0 +1,135 @@
+//! The commands, as a person uses them.
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::{Project, Ran};
+
+#[test]
+fn the_starter_runs_and_can_be_looked_at() {
+    let project = Project::new();
+    project.ok(&["init"]);
+    assert_eq!(project.pipe(&["init"]).code, 2, "an existing file is left alone");
+    assert!(project.ok(&["check"]).stdout.contains("starter: 6 nodes, no mistakes"));
+    let plan = project.ok(&["plan"]).stdout;
+    assert!(plan.contains("never run") && plan.contains("streams into `features`"), "{plan}");
+    project.ok(&["run"]);
+    let plan = project.ok(&["plan"]).stdout;
+    assert_eq!(plan.matches(" cached").count(), 6, "{plan}");
+    let model = project.ok(&["show", "head"]).stdout;
+    assert!(model.contains("features.0") && model.contains("parameters.total") && model.contains("sigmoid"), "{model}");
+    let history = project.ok(&["show", "head.history", "--format", "csv"]).stdout;
+    assert_eq!(history.lines().count(), 61, "a header and 60 epochs");
+    let predictions = project.ok(&["show", "eval.predictions", "--format", "csv"]).stdout;
+    assert_eq!(predictions.lines().count(), 401);
+    let metrics: Value = serde_json::from_str(&project.ok(&["show", "eval", "--format", "json"]).stdout).unwrap();
+    assert!(metrics["accuracy"].as_f64().unwrap() > 0.8, "{metrics}");
+    for part in ["validation", "train"] {
+        assert!(metrics[part]["roc_auc"].is_number(), "{metrics}");
+    }
+    let table = project.ok(&["show", "split"]).stdout;
+    assert!(table.contains("objectId") && table.contains("validation"), "{table}");
+    assert_eq!(project.pipe(&["show", "eval", "--format", "csv"]).code, 2, "metrics are no table");
+    assert_eq!(project.pipe(&["show", "images"]).code, 1, "items that are not stored cannot be shown");
+}
+
+#[test]
+fn every_kind_is_documented() {
+    let project = Project::new();
+    let list = project.ok(&["nodes"]).stdout;
+    let kinds: Value = serde_json::from_str(&project.ok(&["nodes", "--format", "json"]).stdout).unwrap();
+    for kind in kinds.as_array().unwrap() {
+        let name = kind["name"].as_str().unwrap();
+        assert!(list.contains(name));
+        assert!(project.ok(&["nodes", name]).stdout.contains(name));
+        for (param, schema) in kind["params"]["properties"].as_object().into_iter().flatten() {
+            assert!(schema["description"].is_string(), "{name}: the param {param} has no documentation");
+        }
+    }
+    assert!(project.pipe(&["nodes", "train.haed"]).stderr.contains("did you mean `train.head`?"));
+}
+
+#[test]
+fn other_nodes_go_on_after_a_failure_when_asked_to() {
+    let yaml = "
+nodes:
+  bad: { kind: dataset.csv, with: { labels: pipe.yaml } }
+  lost: { kind: split.hash, from: bad }
+  good: { kind: dataset.synthetic, with: { count: 4, size: 16 } }
+  fine: { kind: split.hash, from: good }
+";
+    let project = Project::with(yaml);
+    let stopped = project.finished(&[]);
+    assert_eq!(stopped["nodes"]["bad"]["status"], "failed");
+    assert_eq!(stopped["nodes"]["lost"]["status"], "blocked");
+    let went_on = project.finished(&["--keep-going"]);
+    assert_eq!(went_on["ok"], false);
+    assert_eq!(went_on["nodes"]["lost"]["status"], "blocked");
+    assert!(matches!(went_on["nodes"]["fine"]["status"].as_str(), Some("ran" | "reused")), "{went_on}");
+}
+
+#[test]
+fn only_what_a_named_node_needs_runs() {
+    let project = Project::new();
+    project.ok(&["init", "other.yaml"]);
+    let event = project.finished(&["other.yaml", "split"]);
+    assert_eq!(event["nodes"].as_object().unwrap().len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_finished_items() {
+    let project = Project::with(
+        "
+nodes:
+  photos: { kind: dataset.synthetic, with: { count: 300, size: 32 } }
+  images: { kind: preprocess.image, from: photos, with: { size: 224 } }
+  features: { kind: features.backbone, from: images, with: { model: efficientnet_b0, weights: random } }
+",
+    );
+    let mut running = project.command(&["run", "--format", "json"]);
+    let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until items are under way, seen by the pack that is being written.
+    let began = Instant::now();
+    let writing = || {
+        let packs = std::fs::read_dir(project.path(".pipe/v1/tmp")).into_iter().flatten().flatten();
+        packs.filter_map(|entry| entry.metadata().ok()).any(|file| file.len() > 10 * 1280 * 4)
+    };
+    while !writing() && began.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    let stopped = Ran::from(running.wait_with_output().unwrap());
+    assert_eq!(stopped.code, 130, "{}", stopped.stderr);
+    let event: Value = serde_json::from_str(stopped.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(event["nodes"]["features"]["status"], "interrupted");
+    let resumed = project.finished(&[]);
+    assert!(resumed["nodes"]["features"]["items_reused"].as_u64().unwrap() >= 10, "{resumed}");
+    assert_eq!(resumed["ok"], true);
+}
+
+#[test]
+fn the_language_takes_any_text_without_a_panic() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    let kinds = pipe_stdlib::kinds().unwrap().specs();
+    let piece = prop_oneof![
+        "[a-z${}:,\\[\\]&*!|>'\"# \n\t-]{0,6}",
+        Just("nodes:\n  a: { kind: dataset.synthetic, with: { count: 9 } }\n".to_owned()),
+        Just("  b: { kind: split.hash, from: a }\n".to_owned()),
+        Just("params: { x: ${y}, y: ${x} }\n".to_owned()),
+        Just("é: &a [*a, *a]\n".to_owned()),
+    ];
+    let text = proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat());
+    let mut runner = TestRunner::new(Config { cases: 2000, failure_persistence: None, ..Config::default() });
+    let here = std::path::Path::new(".");
+    runner
+        .run(&text, |text| {
+            let _ = pipe_lang::check("pipe.yaml", &text, here, &[], here, &kinds);
+            Ok(())
+        })
+        .unwrap();
+}
