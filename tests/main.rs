@@ -10,4 +10,5 @@ mod head;
 mod metrics;
 mod mistakes;
 mod networks;
+mod pipelines;
 mod split;

@@ -111,6 +111,9 @@ pub struct NodeReport {
     pub items_reused: usize,
     /// Items that were left out as broken.
     pub items_skipped: usize,
+    /// The numbers at the top level of its metrics, where it gives metrics.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
     /// How long it took.
     pub seconds: f64,
     /// Why it failed, or which node blocks it.
@@ -121,7 +124,8 @@ pub struct NodeReport {
 impl NodeReport {
     /// A node without items.
     pub(crate) fn new(status: NodeStatus, digest: Option<Digest>, seconds: f64) -> Self {
-        Self { status, digest, items_computed: 0, items_reused: 0, items_skipped: 0, seconds, reason: None }
+        let metrics = BTreeMap::new();
+        Self { status, digest, items_computed: 0, items_reused: 0, items_skipped: 0, metrics, seconds, reason: None }
     }
 
     pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
 use pipe_lang::{Pipeline, Problems};
+use pipe_spec::ArtifactType;
 use pipe_store::{Digest, Store};
 
 use crate::history::{self, NodeRecord, Run, RunNode};
@@ -237,6 +238,7 @@ impl<'a> Scheduler<'a> {
         let mut report = NodeReport::new(NodeStatus::Reused, self.main_output(index, &record.outputs), 0.0);
         report.items_reused = record.items;
         report.items_skipped = record.skipped;
+        report.metrics = self.metrics(index, &record.outputs);
         self.known[index.index()].outputs = record.outputs;
         self.computed_at.insert(index, record.time);
         for stage in self.streamed_before(index) {
@@ -348,6 +350,7 @@ impl<'a> Scheduler<'a> {
             }
         }
         let mut report = NodeReport::new(status, self.main_output(index, &outputs), seconds);
+        report.metrics = self.metrics(index, &outputs);
         if let Some(Artifact::Collection(collection)) = done.artifacts.first() {
             report.items_computed = done.stages.last().map_or(0, |(_, computed)| *computed);
             report.items_reused = done.reused;
@@ -404,16 +407,25 @@ impl<'a> Scheduler<'a> {
         outputs.get(self.graph.pipeline.graph[index].kind.outputs.first()?.name).copied()
     }
 
-    /// A node of a chain failed: those before it stop with it, those behind it are blocked.
+    /// The numbers at the top level of a node's metrics.
+    fn metrics(&self, index: NodeIndex, outputs: &BTreeMap<String, Digest>) -> BTreeMap<String, f64> {
+        let ports = self.graph.pipeline.graph[index].kind.outputs.iter();
+        let digests =
+            ports.filter(|port| port.artifact == ArtifactType::Metrics).filter_map(|port| outputs.get(port.name));
+        let mut metrics = BTreeMap::new();
+        for &digest in digests {
+            let Some(Artifact::Document(document)) = Artifact::load(self.graph.store, digest) else { continue };
+            let numbers = document.json.as_object().into_iter().flatten().filter(|(_, value)| value.is_f64());
+            metrics.extend(numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))));
+        }
+        metrics
+    }
+
+    /// A node of a chain failed, and the chain's other nodes with it.
     fn fail_chain(&mut self, index: NodeIndex, stage: NodeIndex, failure: Failure, seconds: f64) {
-        let chain = self.streamed_before(index).into_iter().chain([index]);
-        let (mut before, blamed) = (true, self.graph.name(stage).to_owned());
-        for node in chain.collect::<Vec<_>>() {
-            if node == stage {
-                before = false;
-            } else if before {
-                self.report(node, NodeReport::new(NodeStatus::Interrupted, None, seconds));
-            } else {
+        let blamed = self.graph.name(stage).to_owned();
+        for node in self.streamed_before(index).into_iter().chain([index]) {
+            if node != stage {
                 self.report(node, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(blamed.clone()));
             }
         }

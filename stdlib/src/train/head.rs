@@ -145,10 +145,12 @@ impl Whole for TrainHead {
                 .param("optimizer")
                 .help("lower the learning rate `lr`"));
         }
-        let summary = json!({ "params": self, "rows": { "train": rows, "validation": validation.labels.len() } });
-        let model = model::write(&head, &records.classes, &collection.meta, summary, job)?;
-        let history = json!({ "last": history.last(), "epochs": columns(&history) });
-        Ok(vec![Artifact::Document(model), Artifact::Document(Document { json: history, parts: BTreeMap::new() })])
+        let origin = json!({ "params": self, "rows": { "train": rows, "validation": validation.labels.len() } });
+        let model = model::write(&head, &records.classes, &collection.meta, origin, job)?;
+        // The last epoch's values at the top level, those of every epoch beside them.
+        let mut summary = json!(history.last());
+        summary["epochs"] = columns(&history);
+        Ok(vec![Artifact::Document(model), Artifact::Document(Document { json: summary, parts: BTreeMap::new() })])
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pipe_core::Event;
 
 use super::Progress;
-use super::summary::{epoch_line, finished_line, name_width, node_line};
+use super::summary::{finished_line, name_width, node_line};
 use crate::number::{count, counted};
 
 /// How long a node over items is silent.
@@ -29,9 +29,6 @@ impl Progress for Plain {
                     self.spoke = Some(Instant::now());
                     say(&format!("  {node}: {} of {}", count(*done), count(*total)));
                 }
-            }
-            Event::Epoch { node, epoch, epochs, values } if epoch == epochs => {
-                say(&format!("  {node}: {}", epoch_line(*epoch, *epochs, values)));
             }
             Event::Note { node, text } => say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => say(&node_line(node, report, self.width)),

@@ -1,0 +1,62 @@
+//! The pipelines that come with the project, and those in its docs, run as they stand.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::Project;
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn accuracy(project: &Project) -> f64 {
+    let metrics: Value = serde_json::from_str(&project.ok(&["show", "eval", "--format", "json"]).stdout).unwrap();
+    metrics["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn the_quickstart_learns() {
+    let project = Project::with(&text("pipelines/quickstart.yaml"));
+    project.ok(&["run"]);
+    let found = accuracy(&project);
+    assert!(found > 0.9, "test accuracy {found}");
+}
+
+#[test]
+fn the_article_runs_on_photos_of_its_layout() {
+    let project = Project::with(&text("pipelines/article.yaml"));
+    let mut csv = "objectId,value\n".to_owned();
+    for number in 0..80u8 {
+        let pixel = |x: u32, y: u32| image::Rgb([number, x as u8, (y * u32::from(number % 2)) as u8]);
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_fn(50, 40, pixel).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        csv.push_str(&format!("{},{}\n", project.object("data/objects", jpeg.get_ref()), number % 2));
+    }
+    project.write("data/label.csv", csv);
+    // Not the author's weights, which nobody can redistribute here.
+    let event = project.finished(&["--set", "weights=random"]);
+    assert_eq!(event["ok"], true);
+    assert_eq!(event["nodes"]["features"]["items_computed"], 80);
+    let model: Value = serde_json::from_str(&project.ok(&["show", "head", "--format", "json"]).stdout).unwrap();
+    // The article's 4,049,564 count BatchNorm's 42,016 running statistics too.
+    assert_eq!(model["parameters"]["backbone"], 4_007_548);
+    assert_eq!(model["parameters"]["head"], 1_281);
+}
+
+#[test]
+fn the_examples_in_the_docs_run() {
+    for page in ["docs/language.md", "README.md"] {
+        let page = text(page);
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for block in blocks {
+            let project = Project::new();
+            // The README's photos and weights are the reader's own.
+            let block = block
+                .replace("dataset.folder, with: { path: photos }", "dataset.synthetic, with: { count: 60, size: 32 }");
+            let block = block.replace("weights/mobilenet_v2.safetensors", "random");
+            project.write("pipe.yaml", block.replace("size: 224", "size: 64"));
+            project.ok(&["run"]);
+        }
+    }
+}
