@@ -96,7 +96,7 @@ fn a_renamed_a_doubled_and_a_relabelled_photo_cost_nothing() {
     let (id, value) = line.split_once(',').unwrap();
     let other = if value == "0" { "1" } else { "0" };
     // Twice in the table, and once more with another label.
-    project.write("label.csv", format!("{}{line}\n", csv.replace(line, &format!("{id},{other}"))));
+    project.write("label.csv", format!("{}{id},{other}\n", csv.replace(line, &format!("{id},{other}"))));
     let event = project.finished(&[]);
     assert_eq!(computed(&event, "features"), (0, 41));
     // The same bytes under another name.
@@ -246,4 +246,48 @@ fn real_photos_reach_95_percent_and_one_more_costs_one() {
     let accuracy = metrics["accuracy"].as_f64().unwrap();
     assert!(accuracy >= 0.95, "test accuracy {accuracy}");
     assert_eq!(metrics["rows"], 204);
+}
+
+#[test]
+fn a_truncated_pack_is_computed_again() {
+    let project = project(20);
+    let first = project.finished(&[]);
+    for entry in std::fs::read_dir(project.path(".pipe/v1/packs")).unwrap() {
+        let pack = std::fs::OpenOptions::new().write(true).open(entry.unwrap().path()).unwrap();
+        pack.set_len(1000).unwrap();
+    }
+    let second = project.finished(&["--set", "epochs=4"]);
+    assert_eq!(second["ok"], true);
+    assert_eq!(first["nodes"]["features"]["digest"], second["nodes"]["features"]["digest"]);
+}
+
+#[test]
+fn a_damaged_pack_costs_one_run() {
+    let project = project(20);
+    project.ok(&["run"]);
+    for entry in std::fs::read_dir(project.path(".pipe/v1/packs")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(project.finished(&["--set", "epochs=4"])["nodes"]["head"]["status"], "failed");
+    assert_eq!(project.finished(&["--set", "epochs=4"])["ok"], true);
+}
+
+#[test]
+fn a_record_is_read_as_it_was_written() {
+    // Floats in records and params: read back a digit off, a result would be lost.
+    let project = Project::new();
+    for lr in ["0.1", "0.3", "0.007", "1.1e-5", "0.30000000000000004", "2.3e-3"] {
+        let yaml = PIPELINE
+            .replace("batch_size: 8", &format!("batch_size: 8, optimizer: {{ adam: {{ lr: {lr}, eps: 3.3e-9 }} }}"));
+        let yaml = yaml.replace(
+            "dataset.csv, with: { labels: label.csv, objects: [objects] }",
+            "dataset.synthetic, with: { count: 40, size: 32 }",
+        );
+        project.write("pipe.yaml", yaml);
+        project.ok(&["run"]);
+        assert_eq!(project.finished(&[])["ran"], 0, "{lr}");
+    }
 }

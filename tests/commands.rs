@@ -133,3 +133,17 @@ fn the_language_takes_any_text_without_a_panic() {
         })
         .unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_breaks_nothing() {
+    let project = Project::new();
+    project.ok(&["init"]);
+    for words in [vec!["run", "--format", "json"], vec!["show", "split", "--format", "csv"], vec!["nodes"]] {
+        let mut running = project.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(running.stdout.take());
+        let ran = Ran::from(running.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{words:?}\n{}", ran.stderr);
+    }
+    assert_eq!(project.finished(&[])["ran"], 0, "the run went on to its end");
+}

@@ -319,3 +319,30 @@ fn a_gpu_that_is_not_there() {
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("is no device"), "{}", wrong.stderr);
 }
+
+#[test]
+fn a_table_that_contradicts_itself_or_leads_out_of_its_trees() {
+    wrong("two_labels", 1, &over_csv("objectId,value\na.jpg,0\nb.jpg,1\na.jpg,1\n"), &["run"]);
+    let project = over_csv("objectId,value\n../pipe.yaml,0\n/etc/hosts,1\n");
+    wrong("out_of_tree", 1, &project, &["run"]);
+}
+
+#[test]
+fn a_photo_too_long_to_cover_a_square() {
+    let project = Project::with(
+        "nodes:\n  photos: { kind: dataset.folder, with: { path: photos } }\n  \
+         images: { kind: preprocess.image, from: photos, with: { size: 4096, fit: cover, crop_pct: 0.1 } }\n",
+    );
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(5000, 10).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    project.write("photos/long/1.png", png.into_inner());
+    wrong("too_long", 1, &project, &["run"]);
+}
+
+#[test]
+fn a_store_that_cannot_be_made() {
+    let project = Project::with("nodes:\n  photos: { kind: dataset.synthetic }\n");
+    let ran = Ran::from(project.command(&["run"]).env("PIPE_STORE", project.path("pipe.yaml")).output().unwrap());
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("the store cannot make the folder"), "{}", ran.stderr);
+}

@@ -67,6 +67,15 @@ pub(crate) enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// How an artifact is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArtifactFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
     /// For spreadsheets; tables only
     Csv,
 }
@@ -114,7 +123,7 @@ pub(crate) struct ShowArgs {
     pub(crate) file: FileArgs,
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: Format,
+    pub(crate) format: ArtifactFormat,
     /// Rows of a table to show; csv and json show all
     #[arg(long, short = 'n', default_value = "10")]
     pub(crate) rows: usize,

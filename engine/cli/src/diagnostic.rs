@@ -4,30 +4,28 @@ use console::Term;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, JSONReportHandler};
 use pipe_lang::Problem;
 
-use crate::Stop;
 use crate::project::Unusable;
+use crate::{Stop, output};
 
 /// The width where stderr is no terminal, in columns.
 const WIDTH: usize = 100;
 
 /// Writes problems to stderr.
-#[expect(clippy::print_stderr, reason = "diagnostics go to stderr")]
 pub(crate) fn print(problems: &[Problem]) {
     for problem in problems {
-        eprint!("{}", draw(problem));
+        output::message(&draw(problem));
     }
     if problems.len() > 1 {
-        eprintln!("{} mistakes", problems.len());
+        output::message(&format!("{} mistakes\n", problems.len()));
     }
 }
 
 /// Writes a plain message and what to do about it to stderr.
-#[expect(clippy::print_stderr, reason = "diagnostics go to stderr")]
 pub(crate) fn error(message: &str, hint: Option<&str>) {
     let red = console::style("error:").for_stderr().red().bold();
-    eprintln!("{red} {message}");
+    output::message(&format!("{red} {message}\n"));
     if let Some(hint) = hint {
-        eprintln!("{} {hint}", console::style("hint:").for_stderr().cyan());
+        output::message(&format!("{} {hint}\n", console::style("hint:").for_stderr().cyan()));
     }
 }
 
@@ -36,6 +34,10 @@ pub(crate) fn unusable(unusable: &Unusable) -> Stop {
     match unusable {
         Unusable::Problems(problems) => print(&problems.0),
         Unusable::Message { message, hint } => error(message, hint.as_deref()),
+        Unusable::Store(failed) => {
+            error(&failed.to_string(), Some("set PIPE_STORE to a folder that may be written"));
+            return Stop::Failed;
+        }
     }
     Stop::Mistake
 }

@@ -7,6 +7,7 @@ mod commands;
 mod diagnostic;
 mod markdown;
 mod number;
+mod output;
 mod progress;
 mod project;
 mod starter;

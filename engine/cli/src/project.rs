@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pipe_core::{Kinds, Run, last_run};
 use pipe_lang::{Pipeline, Problems, Setting, check};
-use pipe_store::Store;
+use pipe_store::{Store, StoreError};
 
 use crate::args::FileArgs;
 
@@ -29,6 +29,7 @@ pub(crate) struct Project {
 pub(crate) enum Unusable {
     Problems(Problems),
     Message { message: String, hint: Option<String> },
+    Store(StoreError),
 }
 
 /// Which settings hold where none are given.
@@ -57,10 +58,7 @@ impl Project {
         let folder = here.join(file.parent().unwrap_or(Path::new("")));
         let folder = folder.canonicalize().unwrap_or(folder);
         let store_folder = store_folder(&folder);
-        let store = Store::open(&store_folder).map_err(|error| Unusable::Message {
-            message: error.to_string(),
-            hint: Some("set PIPE_STORE to a folder that may be written".into()),
-        })?;
+        let store = Store::open(&store_folder).map_err(Unusable::Store)?;
         let name = folder.join(file.file_name().unwrap_or_default());
         let beside = store_folder.parent().unwrap_or(Path::new(""));
         let id = name.strip_prefix(beside).unwrap_or(&name).to_string_lossy().into_owned();

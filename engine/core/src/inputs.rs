@@ -59,7 +59,7 @@ impl Inputs<'_> {
             .map(|(bytes, row)| {
                 bytes.ok_or_else(|| {
                     Failure::new("pipe::store", format!("the stored item of `{}` is lost or damaged", row.id))
-                        .help("remove the store's `packs` folder; the items are computed again")
+                        .help("run again: it is computed again")
                 })
             })
             .collect()

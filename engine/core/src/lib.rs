@@ -16,6 +16,7 @@ mod manifest;
 mod plan;
 mod run;
 mod stream;
+mod work;
 
 pub use artifact::{Artifact, Collection, Document, Record, Records, Skipped, Split};
 pub use device::{Device, DeviceError};

@@ -1,7 +1,6 @@
 //! Runs what the plan says: independent nodes side by side, within the machine's slots.
 
 use std::collections::BTreeMap;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Instant;
@@ -12,10 +11,10 @@ use pipe_spec::ArtifactType;
 use pipe_store::{Digest, Store};
 
 use crate::history::{self, NodeRecord, Run, RunNode};
-use crate::kind::{Demand, Work};
+use crate::kind::Demand;
 use crate::plan::{Graph, Known, encode};
-use crate::stream::{self, Link};
-use crate::{Artifact, Device, Event, Failure, Inputs, Interrupt, Job, Kinds, Manifest, NodeReport, NodeStatus};
+use crate::work::{Done, work};
+use crate::{Artifact, Device, Event, Failure, Interrupt, Job, Kinds, Manifest, NodeReport, NodeStatus};
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -55,13 +54,6 @@ struct Finished {
     /// A chain's failure names the stage that it belongs to.
     result: Result<Done, (NodeIndex, Failure)>,
     seconds: f64,
-}
-
-/// What a node gave: its artifacts, and for a chain how many items each stage computed.
-struct Done {
-    artifacts: Vec<Artifact>,
-    reused: usize,
-    stages: Vec<(NodeIndex, usize)>,
 }
 
 enum Message {
@@ -303,11 +295,10 @@ impl<'a> Scheduler<'a> {
                         let _ = forward.send(Message::Event(event));
                     }
                 });
-                let result = panic::catch_unwind(AssertUnwindSafe(|| work(graph, index, &known, &job)));
+                let result = work(graph, index, &known, &job);
                 drop(job);
                 result
             });
-            let result = result.unwrap_or_else(|panic| Err((index, panicked(&*panic))));
             let seconds = began.elapsed().as_secs_f64();
             let _ = send.send(Message::Finished(Box::new(Finished { index, result, seconds })));
         });
@@ -442,68 +433,4 @@ impl<'a> Scheduler<'a> {
         (self.on_event)(&Event::NodeFinished { node, report: report.clone() });
         self.reports.insert(index, report);
     }
-}
-
-/// Does what a node does, on its own thread.
-fn work(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, (NodeIndex, Failure)> {
-    match &graph.work(index).bound.work {
-        Work::Map(_) => chain(graph, index, known, job),
-        _ => single(graph, index, known, job).map_err(|failure| (index, failure)),
-    }
-}
-
-/// A node by itself: a source or a whole.
-fn single(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, Failure> {
-    let lost =
-        || Failure::new("pipe::store", "an input is lost or damaged").help("run again: it will be computed again");
-    match &graph.work(index).bound.work {
-        Work::Source(_) => match &graph.work(index).reading {
-            Some(Ok((bytes, _))) => {
-                let artifact = Artifact::decode(bytes).ok_or_else(lost)?;
-                Ok(Done { artifacts: vec![artifact], reused: 0, stages: Vec::new() })
-            }
-            Some(Err(failure)) => Err(failure.clone()),
-            None => Err(lost()),
-        },
-        Work::Whole(whole) => {
-            let mut artifacts = BTreeMap::new();
-            for (port, from, output) in graph.pipeline.inputs(index) {
-                let digest = known[from.index()].outputs.get(output.name).copied().ok_or_else(lost)?;
-                let bytes = graph.store.get(digest).ok_or_else(lost)?;
-                artifacts.insert(port.name, Artifact::decode(&bytes).ok_or_else(lost)?);
-            }
-            let artifacts = whole.run(&Inputs { store: graph.store, artifacts }, job)?;
-            job.checkpoint()?;
-            Ok(Done { artifacts, reused: 0, stages: Vec::new() })
-        }
-        Work::Map(_) => Err(Failure::new("pipe::internal", "a map runs as a chain")),
-    }
-}
-
-/// A node and the maps whose items pass into it.
-fn chain(graph: &Graph<'_>, index: NodeIndex, known: &[Known], job: &Job<'_>) -> Result<Done, (NodeIndex, Failure)> {
-    let here = |failure: Failure| (index, failure);
-    let chain = graph.chain(index).ok_or_else(|| here(lost()))?;
-    let records = graph.root_records(&chain, known).ok_or_else(|| here(lost()))?;
-    let mut links = Vec::new();
-    for &stage in &chain.stages {
-        let map = graph.map(stage).ok_or_else(|| here(lost()))?;
-        links.push(Link { map, recipe: graph.recipe(stage).map_err(|failure| (stage, failure))? });
-    }
-    let streamed = stream::stream(&links, records, job).map_err(|(stage, failure)| (chain.stages[stage], failure))?;
-    Ok(Done {
-        artifacts: vec![Artifact::Collection(streamed.collection)],
-        reused: streamed.reused,
-        stages: chain.stages.into_iter().zip(streamed.computed).collect(),
-    })
-}
-
-fn lost() -> Failure {
-    Failure::new("pipe::store", "an input is lost or damaged").help("run again: it will be computed again")
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or("no message");
-    Failure::new("pipe::internal", format!("an internal error: {text}")).help("this is a bug in pipe: please report it")
 }

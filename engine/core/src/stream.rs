@@ -73,13 +73,6 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
         let open = |(at, link): (usize, &Link)| link.map.open(job).map_err(|failure| (at, failure));
         let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         let starts = starts(&keys, &missing, &records, job);
-        for start in &starts {
-            let first = match start {
-                Start::Stored(stage, _) => stage + 1,
-                Start::Source(_) => 0,
-            };
-            computed[first..].iter_mut().for_each(|count| *count += 1);
-        }
         let mut writer = job.store.item_writer().map_err(|error| at_end(error.into()))?;
         let mut written = Ok(());
         thread::scope(|scope| {
@@ -87,6 +80,12 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
             let mut done = reused;
             for (at, result) in results {
                 let key = last[missing[at]];
+                let first = match starts[at] {
+                    Start::Stored(stage, _) => stage + 1,
+                    Start::Source(_) => 0,
+                };
+                let through = result.as_ref().map_or_else(|broken| broken.stage.max(first), |_| links.len());
+                computed[first..through].iter_mut().for_each(|count| *count += 1);
                 match result {
                     Ok(bytes) if written.is_ok() => match writer.put(key, &bytes) {
                         Ok(content) => drop(found.insert(key, content)),
@@ -108,6 +107,8 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
         job.checkpoint().map_err(at_end)?;
     }
     let collection = collect(links, records, last, &found, &broken, job)?;
+    // Rows that share an item with another count as reused.
+    let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
     Ok(Streamed { collection, reused, computed })
 }
 

@@ -243,6 +243,7 @@ fn scalar(tree: &Tree) -> Option<&Scalar> {
 }
 
 fn expected(wanted: &str, tree: &Tree, path: &str) -> String {
+    let path = if path.is_empty() { "with" } else { path };
     format!("`{path}` is {}, expected {wanted}", tree.describe())
 }
 

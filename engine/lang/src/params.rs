@@ -96,7 +96,7 @@ impl Params {
                     );
                 }
                 Part::Param(name) => match self.get(name, &place, problems) {
-                    Some(Tree { node: Node::Scalar(value), span, .. }) => {
+                    Some(Tree { node: Node::Scalar(value), span, .. }) if !value.is_null() => {
                         if index == 0 {
                             start = span;
                         }

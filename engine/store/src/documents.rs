@@ -1,4 +1,5 @@
-//! Small JSON documents by name: records of nodes and of runs.
+//! Small JSON documents by name: records of nodes and of runs. A line of JSON, a line with its
+//! digest.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,22 +17,19 @@ impl Store {
     pub fn put_document<T: Serialize>(&self, family: &str, name: &str, document: &T) -> Result<(), StoreError> {
         let path = self.document_path(family, name);
         let refused = |error: serde_json::Error| StoreError::new("write", &path, error.into());
-        let body = serde_json::to_value(document).map_err(refused)?;
-        let digest = Digest::of(body.to_string().as_bytes());
-        let sealed = serde_json::json!({ "digest": digest, "body": body });
-        self.publish(&path, sealed.to_string().as_bytes())
+        let body = serde_json::to_string(document).map_err(refused)?;
+        let digest = Digest::of(body.as_bytes());
+        self.publish(&path, format!("{body}\n{digest}\n").as_bytes())
     }
 
     /// The document of that name; `None` when it is not there, is damaged or of another form.
     pub fn document<T: DeserializeOwned>(&self, family: &str, name: &str) -> Option<T> {
-        let text = fs::read(self.document_path(family, name)).ok()?;
-        let mut sealed: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        let body = sealed.get_mut("body")?.take();
-        let digest = Digest::of(body.to_string().as_bytes()).to_string();
-        if sealed.get("digest")?.as_str()? != digest {
+        let text = fs::read_to_string(self.document_path(family, name)).ok()?;
+        let (body, digest) = text.strip_suffix('\n')?.rsplit_once('\n')?;
+        if Digest::of(body.as_bytes()).to_string() != digest {
             return None;
         }
-        serde_json::from_value(body).ok()
+        serde_json::from_str(body).ok()
     }
 
     fn document_path(&self, family: &str, name: &str) -> PathBuf {

@@ -76,7 +76,14 @@ impl Items {
         let mut bytes = vec![0; entry.length as usize];
         file.seek(SeekFrom::Start(entry.offset)).ok()?;
         file.read_exact(&mut bytes).ok()?;
-        (Digest::of(&bytes) == entry.content).then_some(bytes)
+        if Digest::of(&bytes) == entry.content {
+            return Some(bytes);
+        }
+        // Out of the way, so that its items are misses from now on and are computed again.
+        open.remove(&entry.pack);
+        let path = self.packs.join(entry.pack.to_string());
+        let _ = fs::rename(&path, path.with_extension("damaged"));
+        None
     }
 }
 
@@ -97,9 +104,11 @@ impl Store {
     /// Which of these keys have an item: an entry for each that has one.
     pub fn find_items(&self, keys: &[Digest]) -> Vec<Option<ItemEntry>> {
         let indexes = self.items.indexes();
-        let mut packs: HashMap<Digest, bool> = HashMap::new();
+        let mut lengths: HashMap<Digest, u64> = HashMap::new();
+        let length = |pack: Digest| fs::metadata(self.items.packs.join(pack.to_string())).map_or(0, |file| file.len());
         let mut there = |entry: &ItemEntry| {
-            *packs.entry(entry.pack).or_insert_with(|| self.items.packs.join(entry.pack.to_string()).is_file())
+            let whole = entry.offset + u64::from(entry.length);
+            *lengths.entry(entry.pack).or_insert_with(|| length(entry.pack)) >= whole
         };
         keys.iter().map(|&key| indexes.iter().find_map(|index| index.find(key).filter(&mut there))).collect()
     }

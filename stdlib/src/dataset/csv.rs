@@ -1,7 +1,7 @@
 //! `dataset.csv`.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use csv::ReaderBuilder;
 use pipe_core::{Failure, ItemFailure, Kind, Reading, Record, Records, Source};
@@ -119,6 +119,16 @@ impl Csv {
             };
             rows.push(Record { id: cell(id, &self.id)?, value: cell(value, &self.value)?, split: None, content: None });
         }
+        let mut labels: HashMap<&str, &str> = HashMap::new();
+        for row in &rows {
+            let label = labels.entry(&row.id).or_insert(&row.value);
+            if *label != row.value {
+                let message = format!("{name} gives `{}` two labels, `{label}` and `{}`", row.id, row.value);
+                return Err(Failure::new("pipe::data", message)
+                    .param("labels")
+                    .help("keep the row with the right one"));
+            }
+        }
         if rows.is_empty() {
             return Err(Failure::new("pipe::data", format!("{name} has no rows"))
                 .param("labels")
@@ -132,6 +142,11 @@ impl Csv {
         let mut paths = Vec::with_capacity(rows.len());
         let mut lost = Vec::new();
         for row in rows {
+            let inside = Path::new(&row.id).components().all(|part| matches!(part, Component::Normal(_)));
+            if !inside {
+                lost.push(ItemFailure { id: row.id.clone(), reason: "leads out of the object trees".into() });
+                continue;
+            }
             let place = |tree: &FolderPath| {
                 let nested = match (row.id.get(..2), row.id.get(2..4)) {
                     (Some(first), Some(second)) => tree.path().join(first).join(second).join(&row.id),

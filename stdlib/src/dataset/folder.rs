@@ -16,8 +16,9 @@ const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "
 
 /// Reads a folder that holds a folder of images for each class.
 ///
-/// A row's label is the name of its class's folder, its id the path inside `path`, such as
-/// `cat/001.jpg`. Images in folders further down belong to the class at the top; names that begin
+/// Images are the files that end in .jpg, .jpeg, .png, .webp, .gif, .bmp, .tif or .tiff. A row's
+/// label is the name of its class's folder, its id the path inside `path`, such as `cat/001.jpg`.
+/// Images in folders further down belong to the class at the top; other files and names that begin
 /// with a dot are passed over.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

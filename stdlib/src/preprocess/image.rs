@@ -13,7 +13,7 @@ use super::{Pixels, decode};
 /// Decodes each photo and brings it to one size.
 ///
 /// The format is told by the content, whatever the name: JPEG, PNG, WebP, GIF, BMP or TIFF. The
-/// result is RGB with 8 bits a channel. A file that is not whole is an error, never half a photo.
+/// result is RGB with 8 bits a channel. A file whose pixels are not all there is an error, never half a photo.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PreprocessImage {
@@ -30,7 +30,7 @@ pub(crate) struct PreprocessImage {
     /// With `fit: cover`, the part of the shorter side that is kept: 0.875 resizes to 256 for a
     /// `size` of 224, as timm and torchvision count.
     #[serde(default = "default_crop")]
-    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
+    #[schemars(range(min = 0.1, max = 1.0))]
     crop_pct: f64,
     /// Whether photos are turned as their EXIF tag says.
     #[serde(default)]

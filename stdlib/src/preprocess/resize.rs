@@ -46,10 +46,17 @@ pub(super) fn stretch(
         return Ok(from.clone());
     }
     let Some(convolution) = filter.convolution() else { return Ok(nearest(from, width, height)) };
+    // What stands in between is as wide as the result and as high as the higher of the two.
+    if width.saturating_mul(height.max(from.height)).saturating_mul(3) > MAX_BYTES {
+        return Err(format!("cannot resize to {width}x{height} pixels: that is too many"));
+    }
     // Across and then down, rounded in between, as Pillow does it.
     let across = pass(resizer, from, width, from.height, convolution)?;
     pass(resizer, &across, width, height, convolution)
 }
+
+/// The most bytes that one resized image may take.
+const MAX_BYTES: usize = 1 << 30;
 
 fn pass(
     resizer: &mut Resizer,
@@ -61,7 +68,7 @@ fn pass(
     if (from.width, from.height) == (width, height) {
         return Ok(from.clone());
     }
-    let failed = |error: String| format!("cannot resize: {error}");
+    let failed = |error: String| format!("cannot resize to {width}x{height} pixels: {error}");
     let side = |side: usize| u32::try_from(side).map_err(|error| failed(error.to_string()));
     let source = ImageRef::new(side(from.width)?, side(from.height)?, &from.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;

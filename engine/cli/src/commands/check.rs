@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::{Format, QueryArgs};
 use crate::number::counted;
 use crate::project::{Project, Settings, Unusable};
-use crate::{Stop, diagnostic};
+use crate::{Stop, diagnostic, output};
 
 pub(crate) fn check(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
     let json = args.format == Format::Json;
@@ -18,15 +18,15 @@ pub(crate) fn check(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
             let nodes = project.pipeline.graph.node_count();
             let name = &project.pipeline.name;
             if json {
-                super::print(&format!("{}\n", json!({ "ok": true, "name": name, "nodes": nodes })));
+                output::result(&format!("{}\n", json!({ "ok": true, "name": name, "nodes": nodes })))?;
             } else {
-                super::print(&format!("{name}: {}, no mistakes\n", counted(nodes, "node")));
+                output::result(&format!("{name}: {}, no mistakes\n", counted(nodes, "node")))?;
             }
             Ok(())
         }
         Err(Unusable::Problems(problems)) if json => {
             let problems: Vec<_> = problems.0.iter().map(diagnostic::json).collect();
-            super::print(&format!("{}\n", json!({ "ok": false, "problems": problems })));
+            output::result(&format!("{}\n", json!({ "ok": false, "problems": problems })))?;
             Err(Stop::Mistake)
         }
         Err(error) => Err(diagnostic::unusable(&error)),

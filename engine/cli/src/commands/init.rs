@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::args::InitArgs;
 use crate::starter::STARTER;
-use crate::{Stop, diagnostic};
+use crate::{Stop, diagnostic, output};
 
 pub(crate) fn init(args: &InitArgs) -> Result<(), Stop> {
     let name = args.file.display();
@@ -14,7 +14,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Stop> {
     match written {
         Ok(()) => {
             let file = if args.file.as_os_str() == "pipe.yaml" { String::new() } else { format!(" {name}") };
-            super::print(&format!("wrote {name}; run it with `pipe run{file}`\n"));
+            output::result(&format!("wrote {name}; run it with `pipe run{file}`\n"))?;
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -14,12 +14,6 @@ use pipe_core::Plan;
 use crate::project::Project;
 use crate::{Stop, diagnostic};
 
-/// Writes a result to stdout.
-#[expect(clippy::print_stdout, reason = "results go to stdout")]
-fn print(text: &str) {
-    print!("{text}");
-}
-
 /// The nodes named on the command line.
 fn targets(project: &Project) -> Result<Vec<NodeIndex>, Stop> {
     let mut targets = Vec::new();

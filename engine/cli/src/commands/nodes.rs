@@ -4,7 +4,7 @@ use pipe_core::Kinds;
 use serde_json::json;
 
 use crate::args::{Format, NodesArgs};
-use crate::{Stop, diagnostic, markdown, table};
+use crate::{Stop, diagnostic, markdown, output, table};
 
 pub(crate) fn nodes(kinds: &Kinds, args: &NodesArgs) -> Result<(), Stop> {
     let specs = kinds.specs();
@@ -29,12 +29,14 @@ pub(crate) fn nodes(kinds: &Kinds, args: &NodesArgs) -> Result<(), Stop> {
                 })
             })
             .collect();
-        super::print(&format!("{:#}\n", json!(kinds)));
+        output::result(&format!("{:#}\n", json!(kinds)))?;
     } else if args.kind.is_some() {
-        chosen.iter().for_each(|spec| super::print(&markdown::kind(spec)));
+        for spec in chosen {
+            output::result(&markdown::kind(spec))?;
+        }
     } else {
         let rows: Vec<_> = chosen.iter().map(|spec| vec![spec.name.to_owned(), spec.summary().to_owned()]).collect();
-        super::print(&table::table(&["kind", "what it does"], &rows));
+        output::result(&table::table(&["kind", "what it does"], &rows))?;
     }
     Ok(())
 }

@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 use crate::args::{Format, QueryArgs};
 use crate::number::count;
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic, table};
+use crate::{Stop, diagnostic, output, table};
 
 pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
     let project = Project::open(kinds, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
     let plan = super::plan_of(kinds, &project, &super::targets(&project)?)?;
     if args.format == Format::Json {
         let nodes: Vec<Value> = plan.nodes.iter().map(json_node).collect();
-        super::print(&format!("{}\n", json!({ "pipeline": project.pipeline.name, "nodes": nodes })));
+        output::result(&format!("{}\n", json!({ "pipeline": project.pipeline.name, "nodes": nodes })))?;
     } else {
         let rows: Vec<_> = plan
             .nodes
             .iter()
             .map(|node| vec![node.name.clone(), word(&node.status).to_owned(), detail(node)])
             .collect();
-        super::print(&table::table(&["node", "", ""], &rows));
+        output::result(&table::table(&["node", "", ""], &rows))?;
     }
     let failed: Vec<_> = plan
         .nodes

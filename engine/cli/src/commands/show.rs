@@ -4,10 +4,10 @@ use pipe_core::{Artifact, Collection, Document, Kinds, Records};
 use pipe_store::Digest;
 use serde_json::{Value, json};
 
-use crate::args::{Format, ShowArgs};
+use crate::args::{ArtifactFormat, ShowArgs};
 use crate::number::count;
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic, table};
+use crate::{Stop, diagnostic, output, table};
 
 pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
     let mut project =
@@ -27,15 +27,14 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
         return Err(Stop::Failed);
     };
     let text = match args.format {
-        Format::Json => format!("{:#}\n", body(&artifact)),
-        Format::Csv => csv(&artifact).ok_or_else(|| {
+        ArtifactFormat::Json => format!("{:#}\n", body(&artifact)),
+        ArtifactFormat::Csv => csv(&artifact).ok_or_else(|| {
             diagnostic::error(&format!("`{wanted}` is not a table"), Some("use --format text or json"));
             Stop::Mistake
         })?,
-        Format::Text => text(&artifact, args.rows),
+        ArtifactFormat::Text => text(&artifact, args.rows),
     };
-    super::print(&text);
-    Ok(())
+    output::result(&text)
 }
 
 /// The digest of a node's output in the last run, or with the settings given.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::plan::word;
 use crate::args::{Format, QueryArgs};
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic};
+use crate::{Stop, diagnostic, output};
 
 pub(crate) fn why(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
     let project = Project::open(kinds, &args.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
@@ -24,11 +24,11 @@ pub(crate) fn why(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
         if args.format == Format::Json {
             answers.push(json_answer(&project, node));
         } else {
-            super::print(&text_answer(&project, &plan, node));
+            output::result(&text_answer(&project, &plan, node))?;
         }
     }
     if args.format == Format::Json {
-        super::print(&format!("{}\n", json!(answers)));
+        output::result(&format!("{}\n", json!(answers)))?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ fn text_answer(project: &Project, plan: &Plan, node: &PlannedNode) -> String {
             if changes.is_empty() {
                 text.push_str("nothing changed since it was first run\n");
             } else {
-                text.push_str("it differs from the run before in\n");
+                text.push_str("when it was last run it differed from the run before in\n");
                 lines(&mut text, &changes, 1);
             }
         }

@@ -3,14 +3,14 @@
 use pipe_core::Event;
 
 use super::Progress;
+use crate::output;
 
 pub(super) struct Json;
 
 impl Progress for Json {
-    #[expect(clippy::print_stdout, reason = "events are the result of this format")]
     fn event(&mut self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            println!("{line}");
+            output::event(&line);
         }
     }
 }

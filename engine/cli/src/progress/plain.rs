@@ -7,6 +7,7 @@ use pipe_core::Event;
 use super::Progress;
 use super::summary::{finished_line, name_width, node_line};
 use crate::number::{count, counted};
+use crate::output;
 
 /// How long a node over items is silent.
 const EVERY: Duration = Duration::from_secs(10);
@@ -38,7 +39,6 @@ impl Progress for Plain {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "progress goes to stderr")]
 fn say(line: &str) {
-    eprintln!("{line}");
+    output::message(&format!("{line}\n"));
 }
