@@ -118,3 +118,22 @@ fn features_do_not_depend_on_the_neighbours() {
         images.chunks_exact(3 * 64 * 64).flat_map(|image| backbone.features(image.to_vec(), 1, 64, 64)).collect();
     assert_eq!(together, alone);
 }
+
+/// A whole state dict as `tests/reference/torchvision_state_dict.py` writes it, counters and all:
+/// too large to be committed, so `PIPE_TEST_STATE_DICT` names the folder that it was written to.
+#[test]
+fn a_state_dict_that_torchvision_wrote() {
+    let Some(folder) = std::env::var_os("PIPE_TEST_STATE_DICT").map(std::path::PathBuf::from) else {
+        eprintln!("SKIPPED: PIPE_TEST_STATE_DICT names no folder");
+        return;
+    };
+    let golden = std::fs::read(folder.join("golden.safetensors")).unwrap();
+    let golden = SafeTensors::deserialize(&golden).unwrap();
+    let network = network("efficientnet_b0").unwrap();
+    let file = std::fs::read(folder.join("efficientnet_b0.safetensors")).unwrap();
+    let weights = Weights::from_safetensors(&file, &network).unwrap();
+    let backbone = Backbone::new(&network, &weights, ComputeDevice::Cpu);
+    let (features, logits) = backbone.logits(tensor(&golden, "input"), 2, 224, 224);
+    close(&features, &tensor(&golden, "features"), "features");
+    close(&logits.unwrap(), &tensor(&golden, "logits"), "logits");
+}

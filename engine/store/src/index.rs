@@ -9,11 +9,20 @@
 //! ```
 
 use crate::Digest;
-use crate::items::ItemEntry;
 
 const MAGIC: &[u8; 8] = b"pipeidx1";
 const HEADER: usize = 8 + 4 + 4 + 256 * 4;
 const ENTRY: usize = 32 + 4 + 8 + 4;
+
+/// Where an item lies and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemEntry {
+    /// The digest of the item's bytes.
+    pub content: Digest,
+    pub(crate) pack: Digest,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+}
 
 /// An index file in memory.
 #[derive(Debug)]

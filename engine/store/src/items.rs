@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
 use crate::digest::Hasher;
-use crate::index::Index;
+use crate::index::{Index, ItemEntry};
 use crate::{Digest, Store, StoreError};
 
 /// A pack is sealed when it is larger than this, in bytes,
@@ -22,16 +22,6 @@ const SEAL_BYTES: u64 = 64 << 20;
 const SEAL_AGE: Duration = Duration::from_secs(10);
 /// More index files than this are merged into one.
 const MAX_INDEXES: usize = 8;
-
-/// Where an item lies and what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ItemEntry {
-    /// The digest of the item's bytes.
-    pub content: Digest,
-    pub(crate) pack: Digest,
-    pub(crate) offset: u64,
-    pub(crate) length: u32,
-}
 
 #[derive(Debug)]
 pub(crate) struct Items {

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use digest::{Digest, Hasher};
 pub use error::StoreError;
-pub use items::{ItemEntry, ItemWriter};
+pub use index::ItemEntry;
+pub use items::ItemWriter;
 
 /// The folder of the present format.
 const FORMAT: &str = "v1";
