@@ -45,6 +45,19 @@ fn syntax() {
 }
 
 #[test]
+fn a_file_that_ends_too_early() {
+    in_file("ends_early", "name: [\n");
+}
+
+#[test]
+fn names_that_come_from_params() {
+    in_file(
+        "names_from_params",
+        "params: { kind: split.hsah, from: nobody }\nnodes:\n  a: { kind: \"${kind}\" }\n  b: { kind: split.hash, from: \"${from}\" }\n",
+    );
+}
+
+#[test]
 fn names_that_are_not_known() {
     in_file(
         "unknown",

@@ -214,10 +214,11 @@ impl Checker<'_> {
         let found = self.kinds.iter().find(|kind| kind.name == name);
         if found.is_none() {
             let help = suggest::help(&name, "kinds", self.kinds.iter().map(|kind| kind.name));
-            self.problems.push(
+            self.problems.push(used(
                 Problem::new("pipe::unknown_kind", format!("there is no kind `{name}`"), tree.span, "not known")
                     .help(help),
-            );
+                tree,
+            ));
         }
         found.cloned()
     }
@@ -316,10 +317,11 @@ impl Checker<'_> {
             // A node that is there but has mistakes of its own has had them reported.
             if !names.iter().any(|other| other == name) {
                 let others = names.iter().map(String::as_str).filter(|other| *other != draft.key.text);
-                self.problems.push(
+                self.problems.push(used(
                     Problem::new("pipe::unknown_node", format!("there is no node `{name}`"), tree.span, "not known")
                         .help(suggest::help(name, "nodes", others)),
-                );
+                    tree,
+                ));
             }
             return;
         };
@@ -428,6 +430,14 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+}
+
+/// Points also at the place where a value that came from a param is used.
+fn used(problem: Problem, tree: &Tree) -> Problem {
+    match tree.used_at {
+        Some(used_at) => problem.label(used_at, "used here"),
+        None => problem,
     }
 }
 

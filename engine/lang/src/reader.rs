@@ -84,7 +84,10 @@ impl<'a> Reader<'a> {
         match self.events.next_event() {
             Some(Ok((event, span))) => Ok((event, self.span(span))),
             Some(Err(error)) => {
-                let at = self.offset(error.marker().index()).min(self.text.len());
+                // At the end of the file the last thing written is what is shown.
+                let written = self.text.trim_end();
+                let last = written.len() - written.chars().next_back().map_or(0, char::len_utf8);
+                let at = self.offset(error.marker().index()).min(last);
                 let end = at + self.text[at..].chars().next().map_or(0, char::len_utf8);
                 let span = Span { source: self.id, start: at, end };
                 self.problems.push(
