@@ -1,9 +1,10 @@
 //! A line a node, with a bar while it works on items.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use pipe_core::Event;
 
 use super::Progress;
@@ -41,7 +42,7 @@ impl Progress for Terminal {
                 let Some(bar) = self.running.get(node) else { return };
                 if bar.length().is_none() {
                     bar.set_style(style(
-                        "{spinner:.cyan} {prefix}  {bar:24.cyan/dim} {human_pos}/{human_len}  {per_sec}  {eta} left",
+                        "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left",
                     ));
                     bar.set_length(*total as u64);
                     bar.set_position(*reused as u64);
@@ -68,5 +69,9 @@ impl Progress for Terminal {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        let _ = write!(text, "{:.0}/s", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", rate).progress_chars("━╸─")
 }
