@@ -161,6 +161,8 @@ fn a_lost_or_damaged_store_is_computed_again() {
     for entry in std::fs::read_dir(project.path(".pipe/v1/packs")).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
+    let plan = project.ok(&["plan"]).stdout;
+    assert!(plan.contains("0 cached, 20 to compute"), "the plan sees it too: {plan}");
     let second = project.finished(&[]);
     assert_eq!(computed(&second, "features"), (20, 0));
     assert_eq!(first["nodes"]["features"]["digest"], second["nodes"]["features"]["digest"]);

@@ -177,10 +177,19 @@ impl<'a> Graph<'a> {
         Some(Ok(manifest))
     }
 
-    /// The result in the store, if every output is still there.
-    pub(crate) fn record(&self, manifest: &Manifest) -> Option<NodeRecord> {
+    /// The result in the store, if every output is still there, the items of collections too.
+    pub(crate) fn record(&self, index: NodeIndex, manifest: &Manifest) -> Option<NodeRecord> {
         let record = history::node_record(self.store, manifest.key())?;
-        record.outputs.values().all(|&digest| self.store.get(digest).is_some()).then_some(record)
+        for &digest in record.outputs.values() {
+            let bytes = self.store.get(digest)?;
+            if self.is_map(index) {
+                let Some(Artifact::Collection(collection)) = Artifact::decode(&bytes) else { return None };
+                if self.store.find_items(&collection.items).contains(&None) {
+                    return None;
+                }
+            }
+        }
+        Some(record)
     }
 
     pub(crate) fn chain(&self, index: NodeIndex) -> Option<Chain> {
@@ -326,7 +335,7 @@ impl Graph<'_> {
                 format!("changed: {}", fields.join(", "))
             }
         };
-        match self.record(&manifest) {
+        match self.record(index, &manifest) {
             _ if streams_into.is_some() => node.status = Status::Run(reason),
             Some(record) => {
                 known[index.index()].outputs.clone_from(&record.outputs);

@@ -159,11 +159,16 @@ impl<'a> Scheduler<'a> {
                 if self.running.is_empty() {
                     break;
                 }
-                // The sender lives as long as this loop, so a message always comes.
-                match receive.recv() {
-                    Ok(Message::Event(event)) => (self.on_event)(&event),
-                    Ok(Message::Finished(finished)) => self.finished(*finished),
-                    Err(_) => break,
+                // Only a node that is done makes others ready; events alone change nothing. The
+                // sender lives as long as this loop, so a message always comes.
+                for message in &receive {
+                    match message {
+                        Message::Event(event) => (self.on_event)(&event),
+                        Message::Finished(finished) => {
+                            self.finished(*finished);
+                            break;
+                        }
+                    }
                 }
             }
         });
@@ -223,10 +228,7 @@ impl<'a> Scheduler<'a> {
 
     /// Takes a node's result from the store, where it is there.
     fn reuse(&mut self, index: NodeIndex, manifest: &Manifest) -> bool {
-        let Some(record) = self.graph.record(manifest) else { return false };
-        if !self.items_are_there(index, &record) {
-            return false;
-        }
+        let Some(record) = self.graph.record(index, manifest) else { return false };
         let mut report = NodeReport::new(NodeStatus::Reused, self.main_output(index, &record.outputs), 0.0);
         report.items_reused = record.items;
         report.items_skipped = record.skipped;
@@ -240,21 +242,6 @@ impl<'a> Scheduler<'a> {
         }
         self.report(index, report);
         true
-    }
-
-    /// Whether the items of a collection are still in the store; other artifacts have none.
-    fn items_are_there(&self, index: NodeIndex, record: &NodeRecord) -> bool {
-        if !self.graph.is_map(index) {
-            return true;
-        }
-        record.outputs.values().all(|&digest| {
-            match self.graph.store.get(digest).as_deref().and_then(Artifact::decode) {
-                Some(Artifact::Collection(collection)) => {
-                    self.graph.store.find_items(&collection.items).iter().all(Option::is_some)
-                }
-                _ => false,
-            }
-        })
     }
 
     fn start<'scope>(&mut self, index: NodeIndex, scope: &'scope thread::Scope<'scope, 'a>, send: &Sender<Message>)

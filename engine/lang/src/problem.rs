@@ -65,11 +65,6 @@ impl Problem {
         self
     }
 
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        self.code
-    }
-
     /// Where it is.
     pub fn span(&self) -> Option<Span> {
         self.labels.first().map(|(span, _)| *span)

@@ -25,13 +25,6 @@ pub enum ArtifactType {
     Files,
 }
 
-impl ArtifactType {
-    /// Whether the artifact is a collection whose items are cached one by one.
-    pub fn has_items(self) -> bool {
-        matches!(self, Self::Images | Self::Features)
-    }
-}
-
 impl fmt::Display for ArtifactType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

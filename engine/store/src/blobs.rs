@@ -26,11 +26,6 @@ impl Store {
         (Digest::of(&bytes) == digest).then_some(bytes)
     }
 
-    /// Whether bytes of that digest are there, damage aside.
-    pub fn has(&self, digest: Digest) -> bool {
-        self.blob_path(digest).is_file()
-    }
-
     fn blob_path(&self, digest: Digest) -> PathBuf {
         let name = digest.to_string();
         self.root.join("blobs").join(&name[..2]).join(&name[2..])

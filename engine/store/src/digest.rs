@@ -24,11 +24,6 @@ impl Digest {
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
-
-    /// Enough of it for a person to tell two apart.
-    pub fn short(&self) -> String {
-        self.to_string()[..8].to_owned()
-    }
 }
 
 impl fmt::Display for Digest {

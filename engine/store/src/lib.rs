@@ -45,9 +45,4 @@ impl Store {
         }
         Ok(Self { items: items::Items::new(&root), root })
     }
-
-    /// The folder it lies in, its format's folder included.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
 }

@@ -195,6 +195,8 @@ fn misfit(error: &WeightsError) -> Failure {
         .help("see that `model` is the network that the weights were made for, with torchvision's names")
 }
 
+/// A network on a device. Clones share it, so that each thread has its own worker.
+#[derive(Clone)]
 struct Ready {
     backbone: Backbone,
     device: ComputeDevice,
@@ -213,25 +215,11 @@ impl Stage for Ready {
     }
 
     fn worker(&self) -> Box<dyn Worker> {
-        Box::new(Extractor {
-            backbone: self.backbone.clone(),
-            batch: self.batch_size(),
-            mean: self.mean,
-            std: self.std,
-            features: self.features,
-        })
+        Box::new(self.clone())
     }
 }
 
-struct Extractor {
-    backbone: Backbone,
-    batch: usize,
-    mean: [f32; 3],
-    std: [f32; 3],
-    features: usize,
-}
-
-impl Worker for Extractor {
+impl Worker for Ready {
     fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>> {
         let count = inputs.len();
         let images: Option<Vec<Pixels>> = inputs.iter().map(|bytes| Pixels::decode(bytes)).collect();
@@ -241,15 +229,16 @@ impl Worker for Extractor {
             return vec![Err("images of different sizes in one batch".into()); count];
         }
         // The last batch is filled up, so that shapes and with them kernels stay the same.
-        let mut planes = Vec::with_capacity(self.batch.max(count) * 3 * width * height);
+        let batch = self.batch_size().max(count);
+        let mut planes = Vec::with_capacity(batch * 3 * width * height);
         images.iter().for_each(|image| self.normalise(image, &mut planes));
-        planes.resize(self.batch.max(count) * 3 * width * height, 0.0);
-        let features = self.backbone.features(planes, self.batch.max(count), height, width);
+        planes.resize(batch * 3 * width * height, 0.0);
+        let features = self.backbone.features(planes, batch, height, width);
         features.chunks_exact(self.features).take(count).map(|features| Ok(encode_features(features))).collect()
     }
 }
 
-impl Extractor {
+impl Ready {
     /// Appends `[3, height, width]`, in 0..=1 and then normalised.
     fn normalise(&self, image: &Pixels, planes: &mut Vec<f32>) {
         for channel in 0..3 {
