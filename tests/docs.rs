@@ -10,5 +10,5 @@ fn nodes_md_is_what_the_specifications_say() {
         std::fs::write(&path, &text).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(written, text, "docs/nodes.md is out of date: `UPDATE_DOCS=1 cargo test docs` writes it");
+    assert!(written == text, "docs/nodes.md is out of date: `UPDATE_DOCS=1 cargo test docs` writes it");
 }

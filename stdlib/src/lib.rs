@@ -8,12 +8,13 @@ mod device;
 mod eval;
 mod features;
 mod preprocess;
+mod shell;
 mod split;
 mod train;
 
 pub use eval::metrics;
 use pipe_core::Kinds;
-use pipe_spec::ShapeError;
+use pipe_spec::{ArtifactType, ShapeError};
 
 /// Every kind of the standard library.
 ///
@@ -29,5 +30,8 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.map::<features::backbone::BackboneFeatures>()?;
     kinds.whole::<train::head::TrainHead>()?;
     kinds.whole::<eval::classifier::EvalClassifier>()?;
+    kinds.whole::<shell::Shell>()?;
+    kinds.writer(ArtifactType::Images, preprocess::files::write);
+    kinds.writer(ArtifactType::Features, features::files::write);
     Ok(kinds)
 }

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod hashed;
+pub(crate) mod photos;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,6 +77,30 @@ impl Project {
         let event: Value = serde_json::from_str(last).unwrap();
         assert_eq!(event["event"], "finished", "{}", ran.stderr);
         event
+    }
+
+    /// Every file below a folder with its bytes, by its path in the project.
+    pub(crate) fn files(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut open = vec![self.path(folder)];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.is_file() {
+                let name = path.strip_prefix(self.folder.path()).unwrap().to_owned();
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+        found
+    }
+
+    /// Puts other bytes into a file of the store, which is read-only.
+    pub(crate) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.path(path.to_str().unwrap());
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        fs::remove_file(&path).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     /// Puts a photo into an object tree and gives its name.

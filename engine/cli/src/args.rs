@@ -42,22 +42,60 @@ Examples:
     #[command(after_help = "\
 Examples:
   pipe why head
-  pipe why head --set epochs=20")]
-    Why(QueryArgs),
-    /// Show what an artifact of the last run holds
+  pipe why head --set epochs=20
+  pipe why features --item 00002562b454e833e61233eadc2f883a22ad3853.jpg")]
+    Why(WhyArgs),
+    /// Show what an artifact of the last run holds, or what a run did
     #[command(after_help = "\
 Examples:
   pipe show eval                    metrics
   pipe show head                    a model's layers and parameters
   pipe show head.history            the second output of a node, by its name
-  pipe show split --format csv      a whole table")]
+  pipe show split --format csv      a whole table
+  pipe show last                    the last run; last~1 the one before it
+  pipe show head --log              what the node's command wrote")]
     Show(ShowArgs),
+    /// Tell what is cached, what would run, and how large the store is
+    Status(QueryArgs),
+    /// List the runs of a pipeline, the newest first
+    Log(LogArgs),
+    /// Compare two runs: params, metrics, and the nodes whose results differ
+    #[command(after_help = "\
+Examples:
+  pipe diff                     the last run and the one before it
+  pipe diff last~3 last         an older run and the last
+  pipe diff 20261123T1405 last  a run by the beginning of its id")]
+    Diff(DiffArgs),
+    /// Write an artifact out as ordinary files: csv, images, safetensors, json
+    #[command(after_help = "\
+Examples:
+  pipe restore split                  writes split.csv
+  pipe restore head.model model       writes model/model.json and the weights beside it")]
+    Restore(RestoreArgs),
+    /// Forget what nodes gave, so that they run again
+    Clean(CleanArgs),
     /// Read a pipeline and report every mistake in it
     Check(QueryArgs),
     /// List the kinds of nodes, or document one
     Nodes(NodesArgs),
     /// Write a commented starter pipeline
     Init(InitArgs),
+    /// Take away what no kept run gave
+    #[command(after_help = "\
+Without an option the last 10 runs of each pipeline are kept; the last run of each always is. The
+record of every run stays: only what it gave goes. Waits until nobody uses the store.")]
+    Gc(GcArgs),
+    /// Look at the store itself
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Tell where the store is and what lies in it
+    Info(InfoArgs),
+    /// Read everything in the store and name what is damaged
+    Verify(VerifyArgs),
 }
 
 /// How results are written.
@@ -94,6 +132,9 @@ pub(crate) struct FileArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    /// Read every file anew, whatever its times say
+    #[arg(long)]
+    pub(crate) rehash: bool,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, env = "PIPE_DEVICE", default_value = "auto")]
     pub(crate) device: Device,
@@ -112,9 +153,106 @@ pub(crate) struct RunArgs {
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    /// Read every file anew, whatever its times say
+    #[arg(long)]
+    pub(crate) rehash: bool,
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WhyArgs {
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+    /// Explain one item of a node that works item by item
+    #[arg(long, value_name = "ID")]
+    pub(crate) item: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Runs of every pipeline in the store
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How many runs to list
+    #[arg(long, short = 'n', default_value = "20")]
+    pub(crate) runs: usize,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// The pipeline's file (pipe.yaml), then two runs
+    #[arg(value_name = "FILE|RUN")]
+    pub(crate) words: Vec<String>,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    /// The pipeline's file (pipe.yaml), then NODE or NODE.OUTPUT, then where to write it
+    #[arg(value_name = "FILE|NODE|TO")]
+    pub(crate) words: Vec<String>,
+    /// Give a param another value
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CleanArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct GcKeep {
+    /// Keep the last N runs of each pipeline [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_runs: Option<usize>,
+    /// Keep runs that are younger: 30d, 12h, 2w
+    #[arg(long, value_name = "AGE", value_parser = crate::number::age)]
+    pub(crate) older_than: Option<u64>,
+    /// Keep as many of the newest runs as fit: 50GB, 500MB
+    #[arg(long, value_name = "SIZE", value_parser = crate::number::size)]
+    pub(crate) max_size: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GcArgs {
+    #[command(flatten)]
+    pub(crate) keep: GcKeep,
+    /// Only tell what would be taken away
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) info: InfoArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InfoArgs {
+    /// The pipeline's file whose store is meant [default: pipe.yaml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) info: InfoArgs,
+    /// Drop what is damaged, so that it is computed again
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,6 +262,9 @@ pub(crate) struct ShowArgs {
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ArtifactFormat,
+    /// Show what the node's command wrote to its terminal
+    #[arg(long)]
+    pub(crate) log: bool,
     /// Rows of a table to show; csv and json show all
     #[arg(long, short = 'n', default_value = "10")]
     pub(crate) rows: usize,

@@ -29,13 +29,19 @@ pub(crate) fn error(message: &str, hint: Option<&str>) {
     }
 }
 
+/// Writes to stderr what is not as it should be, though the work is done.
+pub(crate) fn warning(message: &str, hint: &str) {
+    let yellow = console::style("warning:").for_stderr().yellow().bold();
+    output::message(&format!("{yellow} {message}\n{} {hint}\n", console::style("hint:").for_stderr().cyan()));
+}
+
 /// Tells why a pipeline cannot be used.
 pub(crate) fn unusable(unusable: &Unusable) -> Stop {
     match unusable {
         Unusable::Problems(problems) => print(&problems.0),
         Unusable::Message { message, hint } => error(message, hint.as_deref()),
         Unusable::Store(failed) => {
-            error(&failed.to_string(), Some("set PIPE_STORE to a folder that may be written"));
+            error(&failed.to_string(), Some(failed.help()));
             return Stop::Failed;
         }
     }

@@ -19,7 +19,7 @@ use clap::Parser;
 pub use markdown::kinds_as_markdown;
 use pipe_core::Kinds;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, StoreCommand};
 
 /// How the program ends when it did not do what was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +53,14 @@ pub fn main(kinds: &Kinds) -> ExitCode {
         Command::Check(args) => commands::check::check(kinds, &args),
         Command::Nodes(args) => commands::nodes::nodes(kinds, &args),
         Command::Init(args) => commands::init::init(&args),
+        Command::Status(args) => commands::status::status(kinds, &args),
+        Command::Log(args) => commands::log::log(kinds, &args),
+        Command::Diff(args) => commands::diff::diff(&args),
+        Command::Restore(args) => commands::restore::restore(kinds, &args),
+        Command::Clean(args) => commands::clean::clean(kinds, &args),
+        Command::Gc(args) => commands::gc::gc(&args),
+        Command::Store(StoreCommand::Info(args)) => commands::store::info(&args),
+        Command::Store(StoreCommand::Verify(args)) => commands::store::verify(&args),
     };
     result.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }

@@ -20,7 +20,12 @@ pub fn kinds_as_markdown(kinds: &Kinds) -> String {
 /// One kind, in Markdown.
 pub(crate) fn kind(spec: &Arc<KindSpec>) -> String {
     let mut text = format!("## {}\n\n{}\n\n", spec.name, spec.doc);
-    text.push_str(&format!("- Takes: {}\n- Gives: {}\n", ports(spec.inputs), ports(spec.outputs)));
+    let takes = match (spec.inputs, spec.more_inputs) {
+        ([], true) => "any number of artifacts, each under a name of yours".to_owned(),
+        (inputs, true) => format!("{}, and any number of others, each under a name of yours", ports(inputs)),
+        (inputs, false) => ports(inputs),
+    };
+    text.push_str(&format!("- Takes: {takes}\n- Gives: {}\n", ports(spec.outputs)));
     if spec.per_item {
         text.push_str("- Works item by item: an item computed once is never computed again.\n");
     }

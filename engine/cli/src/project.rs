@@ -2,8 +2,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use pipe_core::{Kinds, Run, last_run};
+use pipe_core::{Context, Kinds, Last, last};
 use pipe_lang::{Pipeline, Problems, Setting, check};
 use pipe_store::{Store, StoreError};
 
@@ -22,7 +23,7 @@ pub(crate) struct Project {
     pub(crate) nodes: Vec<String>,
     pub(crate) settings: Vec<String>,
     pub(crate) here: PathBuf,
-    pub(crate) last: Option<Run>,
+    pub(crate) last: Option<Last>,
 }
 
 /// Why there is no pipeline to work with.
@@ -54,15 +55,9 @@ impl Project {
                 _ => Unusable::Message { message: format!("cannot read {name}: {error}"), hint: None },
             }
         })?;
+        let Place { folder, store, id, .. } = Place::of(&file)?;
         let here = env::current_dir().unwrap_or_default();
-        let folder = here.join(file.parent().unwrap_or(Path::new("")));
-        let folder = folder.canonicalize().unwrap_or(folder);
-        let store_folder = store_folder(&folder);
-        let store = Store::open(&store_folder).map_err(Unusable::Store)?;
-        let name = folder.join(file.file_name().unwrap_or_default());
-        let beside = store_folder.parent().unwrap_or(Path::new(""));
-        let id = name.strip_prefix(beside).unwrap_or(&name).to_string_lossy().into_owned();
-        let last = last_run(&store, &id);
+        let last = last(&store, &id);
         let (given, start) = match &last {
             Some(last) if settings == Settings::OrLast && args.set.is_empty() => {
                 (last.settings.clone(), PathBuf::from(&last.here))
@@ -76,8 +71,43 @@ impl Project {
     }
 }
 
+impl Project {
+    /// The project as planning and running want it.
+    pub(crate) fn context<'a>(&'a self, kinds: &'a Kinds, rehash: bool) -> Context<'a> {
+        let Self { pipeline, store, id, last, .. } = self;
+        Context { pipeline, kinds, store, file: id, last: last.as_ref(), threads: threads(), rehash }
+    }
+}
+
+/// One thread a core.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where a pipeline's file lies, and the store that knows its past.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) store_folder: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) id: String,
+}
+
+impl Place {
+    pub(crate) fn of(file: &Path) -> Result<Self, Unusable> {
+        let here = env::current_dir().unwrap_or_default();
+        let folder = here.join(file.parent().unwrap_or(Path::new("")));
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let store_folder = store_folder(&folder);
+        let store = Store::open(&store_folder).map_err(Unusable::Store)?;
+        let name = folder.join(file.file_name().unwrap_or_default());
+        let beside = store_folder.parent().unwrap_or(Path::new(""));
+        let id = name.strip_prefix(beside).unwrap_or(&name).to_string_lossy().into_owned();
+        Ok(Self { folder, store_folder, store, id })
+    }
+}
+
 /// The file and the nodes: a first word that ends in `.yaml` or `.yml` is the file.
-fn split_words(words: &[String]) -> (PathBuf, Vec<String>) {
+pub(crate) fn split_words(words: &[String]) -> (PathBuf, Vec<String>) {
     match words.split_first() {
         Some((first, rest)) if first.ends_with(".yaml") || first.ends_with(".yml") => (first.into(), rest.to_vec()),
         _ => (DEFAULT_FILE.into(), words.to_vec()),

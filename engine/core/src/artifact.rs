@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_store::{Digest, Store};
+use pipe_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +19,15 @@ pub enum Artifact {
     Collection(Collection),
     /// Anything else: a model, metrics.
     Document(Document),
+    /// Ordinary files.
+    Files(Files),
+}
+
+/// Ordinary files, each a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Files {
+    /// The digest of each file's bytes, by its path with `/` between folders.
+    pub files: BTreeMap<String, Digest>,
 }
 
 /// A table of labelled items, in a fixed order.
@@ -127,13 +136,17 @@ impl Artifact {
         serde_json::to_vec(self)
     }
 
-    /// The artifact of that digest; `None` when it is lost or damaged.
-    pub fn load(store: &Store, digest: Digest) -> Option<Self> {
-        Self::decode(&store.get(digest)?)
-    }
-
     /// Reads it back; `None` when the bytes are of another form.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    /// The blobs that it is made of besides its JSON; items aside.
+    pub(crate) fn parts(&self) -> Vec<Digest> {
+        match self {
+            Self::Document(document) => document.parts.values().copied().collect(),
+            Self::Files(files) => files.files.values().copied().collect(),
+            Self::Records(_) | Self::Collection(_) => Vec::new(),
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipe_store::Digest;
-use serde::Serialize;
+use crate::NodeResult;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +19,11 @@ pub enum Event {
     },
     /// A node begins to compute.
     NodeStarted {
+        /// The node.
+        node: String,
+    },
+    /// Another process computes the same; the node waits for it.
+    Waiting {
         /// The node.
         node: String,
     },
@@ -74,7 +80,7 @@ pub enum Event {
 }
 
 /// How a node ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeStatus {
     /// It computed something new.
@@ -92,6 +98,18 @@ pub enum NodeStatus {
 }
 
 impl NodeStatus {
+    /// `done`, `unchanged`, `reused`, `failed`, `blocked` or `interrupted`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ran => "done",
+            Self::Unchanged => "unchanged",
+            Self::Reused => "reused",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// Whether the node gave its outputs.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Ran | Self::Unchanged | Self::Reused)
@@ -99,7 +117,7 @@ impl NodeStatus {
 }
 
 /// What became of a node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// How it ended.
     pub status: NodeStatus,
@@ -112,12 +130,12 @@ pub struct NodeReport {
     /// Items that were left out as broken.
     pub items_skipped: usize,
     /// The numbers at the top level of its metrics, where it gives metrics.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
     /// How long it took.
     pub seconds: f64,
     /// Why it failed, or which node blocks it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -126,6 +144,13 @@ impl NodeReport {
     pub(crate) fn new(status: NodeStatus, digest: Option<Digest>, seconds: f64) -> Self {
         let metrics = BTreeMap::new();
         Self { status, digest, items_computed: 0, items_reused: 0, items_skipped: 0, metrics, seconds, reason: None }
+    }
+
+    /// With what its result says of its items and metrics.
+    pub(crate) fn of(mut self, result: &NodeResult) -> Self {
+        self.items_skipped = result.skipped;
+        self.metrics.clone_from(&result.metrics);
+        self
     }
 
     pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {

@@ -20,6 +20,7 @@ struct Parts {
     snippet: Option<Snippet>,
     items: Vec<ItemFailure>,
     interrupted: bool,
+    lost: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -44,13 +45,22 @@ impl Failure {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         let (help, param, snippet, items) = (None, None, None, Vec::new());
-        Self(Box::new(Parts { code, message, help, param, snippet, items, interrupted: false }))
+        Self(Box::new(Parts { code, message, help, param, snippet, items, interrupted: false, lost: false }))
     }
 
     /// The run was stopped before the node was done.
     pub fn interrupted() -> Self {
         let mut failure = Self::new("pipe::interrupted", "interrupted");
         failure.0.interrupted = true;
+        failure
+    }
+
+    /// Something that a node needs was in the store and is lost or damaged. The run computes it
+    /// again.
+    pub fn lost(what: impl std::fmt::Display) -> Self {
+        let mut failure = Self::new("pipe::store", format!("{what} is lost or damaged"))
+            .help("`pipe store verify` looks at everything in the store");
+        failure.0.lost = true;
         failure
     }
 
@@ -93,9 +103,19 @@ impl Failure {
         self.0.interrupted
     }
 
+    /// Whether computing the node's inputs again may help.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.0.lost
+    }
+
     /// What went wrong, without where.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.help.as_deref()
     }
 
     /// The items that could not be computed.
@@ -140,7 +160,6 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new("pipe::store", error.to_string())
-            .help("see that the disk has room and the folder may be written; PIPE_STORE names another")
+        Self::new("pipe::store", error.to_string()).help(error.help())
     }
 }

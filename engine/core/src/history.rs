@@ -6,67 +6,116 @@ use pipe_store::{Digest, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Change, Manifest, NodeStatus};
+use crate::{Change, Manifest, NodeReport};
+
+/// A node's result: what it gave, and what must be in the store for that to be of use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeResult {
+    /// The key of the manifest that decided it.
+    pub key: Digest,
+    /// The digests of its outputs. None where its items pass through without being stored.
+    pub outputs: BTreeMap<String, Digest>,
+    /// Blobs that the outputs are made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Digest>,
+    /// The packs that its items lie in, with their sizes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packs: BTreeMap<Digest, u64>,
+    /// Rows of the output, where it is a collection.
+    #[serde(default)]
+    pub items: usize,
+    /// Rows that were left out as broken.
+    #[serde(default)]
+    pub skipped: usize,
+    /// The numbers at the top level of its metrics.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// How long it took.
+    pub seconds: f64,
+    /// The device that was asked for.
+    pub device: String,
+    /// When it was computed, UTC.
+    pub time: String,
+    /// What a command wrote to its terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Digest>,
+}
+
+impl NodeResult {
+    /// What is known of a map whose items passed into the node of this result without being stored.
+    pub(crate) fn passed_through(&self, key: Digest) -> Self {
+        let (outputs, packs, metrics) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { key, outputs, parts: Vec::new(), packs, metrics, log: None, ..self.clone() }
+    }
+}
 
 /// The record of a node's result, found by the key of its manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NodeRecord {
     pub(crate) manifest: Manifest,
-    pub(crate) outputs: BTreeMap<String, Digest>,
-    /// Rows of the output, where it is a collection.
-    pub(crate) items: usize,
-    pub(crate) skipped: usize,
-    pub(crate) seconds: f64,
-    pub(crate) device: String,
-    pub(crate) time: String,
+    pub(crate) result: NodeResult,
 }
 
-/// The record of one run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The record of one run. Never rewritten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its name: the time it began, made unique.
     pub id: String,
+    /// When it began, UTC.
+    pub time: String,
     /// The pipeline's name.
     pub pipeline: String,
+    /// The pipeline's file, as seen from the store.
+    pub file: String,
     /// The settings given with `--set`.
     pub settings: Vec<String>,
-    /// The folder that relative paths in the settings start at.
-    pub here: String,
     /// The params after the settings.
     pub params: BTreeMap<String, Value>,
     /// The device that was asked for.
     pub device: String,
+    /// The version of the program.
+    pub version: String,
     /// Whether every node gave its outputs.
     pub ok: bool,
     /// How long it took.
     pub seconds: f64,
-    /// Its nodes.
-    pub nodes: BTreeMap<String, RunNode>,
+    /// How many nodes gave their outputs without running.
+    pub reused: usize,
+    /// The nodes that did more than be reused.
+    pub ran: BTreeMap<String, NodeReport>,
+    /// The digest of the results of all nodes, [`run_nodes`]: runs with equal results share it.
+    pub nodes: Digest,
 }
 
-/// A node of a run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunNode {
-    /// How it ended.
-    pub status: NodeStatus,
-    /// What decided its result, as far as that was known.
-    pub manifest: Option<Manifest>,
-    /// The digests of its outputs.
-    pub outputs: BTreeMap<String, Digest>,
-    /// When the result was computed.
-    pub computed_at: Option<String>,
-    /// What differed from the run before.
-    #[serde(default)]
+/// What the last run of a pipeline's file left; a node that gave nothing then keeps what it gave
+/// before, so that one can still ask what changed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Last {
+    /// The settings given with `--set`.
+    pub settings: Vec<String>,
+    /// The folder that relative paths in the settings start at.
+    pub here: String,
+    /// Its nodes.
+    pub nodes: BTreeMap<String, LastNode>,
+}
+
+/// A node in the last run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastNode {
+    /// Its result.
+    pub result: NodeResult,
+    /// What differed from the run before, when its result last changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
 }
 
 pub(crate) fn node_record(store: &Store, key: Digest) -> Option<NodeRecord> {
     let record: NodeRecord = store.document("nodes", &key.to_string())?;
-    (record.manifest.key() == key).then_some(record)
+    (record.result.key == key && record.manifest.key() == key).then_some(record)
 }
 
 pub(crate) fn put_node_record(store: &Store, record: &NodeRecord) -> Result<(), StoreError> {
-    store.put_document("nodes", &record.manifest.key().to_string(), record)
+    store.put_document("nodes", &record.result.key.to_string(), record)
 }
 
 /// The time now, UTC, to the second, as RFC 3339 has it.
@@ -74,30 +123,57 @@ pub(crate) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Records a run under its own name and as the last of `file`.
-///
-/// A node that gave nothing keeps what it gave before, so that one can still ask what changed.
-///
-/// # Errors
-/// When the store cannot be written.
-pub fn record_run(store: &Store, file: &str, run: &Run) -> Result<(), StoreError> {
-    store.put_document("runs", &run.id, run)?;
-    let mut last = run.clone();
-    for (name, before) in last_run(store, file).map(|run| run.nodes).unwrap_or_default() {
-        match last.nodes.get_mut(&name) {
-            // What a result came from is told until something else changes.
-            Some(now) if now.status.is_done() => {
-                if now.changes.is_empty() {
-                    now.changes = before.changes;
-                }
-            }
-            _ => drop(last.nodes.insert(name, before)),
-        }
-    }
-    store.put_document("last", &Digest::of(file.as_bytes()).to_string(), &last)
+/// Stores the results of a run's nodes, and gives the digest that the run's record names.
+pub(crate) fn put_run_nodes(
+    store: &Store,
+    nodes: &BTreeMap<String, NodeResult>,
+) -> Result<Digest, StoreError> {
+    store.put(serde_json::to_vec(nodes).unwrap_or_default().as_slice())
+}
+
+/// The results of a run's nodes; `None` when they are no longer in the store.
+pub fn run_nodes(store: &Store, run: &Run) -> Option<BTreeMap<String, NodeResult>> {
+    serde_json::from_slice(&store.get(run.nodes)?).ok()
+}
+
+pub(crate) fn put_run(store: &Store, run: &Run) -> Result<(), StoreError> {
+    store.put_document("runs", &run.id, run)
+}
+
+/// Every run that the store knows, the oldest first; those whose record is damaged are left out.
+pub fn runs(store: &Store) -> Vec<Run> {
+    store.documents("runs").iter().filter_map(|id| store.document("runs", id)).collect()
 }
 
 /// The last run of a pipeline's file, told apart by where it lies relative to the store.
-pub fn last_run(store: &Store, file: &str) -> Option<Run> {
-    store.document("last", &Digest::of(file.as_bytes()).to_string())
+pub fn last(store: &Store, file: &str) -> Option<Last> {
+    store.document("last", &last_name(file))
 }
+
+/// Replaces what the last run left by what this one did.
+pub(crate) fn put_last(store: &Store, file: &str, before: Option<&Last>, mut now: Last) -> Result<(), StoreError> {
+    for (name, old) in before.map(|last| &last.nodes).into_iter().flatten() {
+        match now.nodes.get_mut(name) {
+            // What a result came from is told until something else changes.
+            Some(node) if node.changes.is_empty() => node.changes.clone_from(&old.changes),
+            Some(_) => {}
+            None => drop(now.nodes.insert(name.clone(), old.clone())),
+        }
+    }
+    if before == Some(&now) {
+        return Ok(());
+    }
+    store.put_document("last", &last_name(file), &now)
+}
+
+/// Forgets what the last run of a file left of a node.
+pub(crate) fn forget_last(store: &Store, file: &str, node: &str) -> Result<(), StoreError> {
+    let Some(mut last) = last(store, file) else { return Ok(()) };
+    last.nodes.remove(node);
+    store.put_document("last", &last_name(file), &last)
+}
+
+fn last_name(file: &str) -> String {
+    Digest::of(file.as_bytes()).to_string()
+}
+

@@ -1,71 +1,105 @@
 //! The artifacts at a node's inputs.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use pipe_store::Store;
+use pipe_spec::ArtifactType;
+use pipe_store::{ItemEntry, Store};
 
-use crate::{Artifact, Collection, Document, Failure, Records};
+use crate::{Artifact, Collection, Document, Failure, Kinds, Records, export};
 
-/// The artifacts at a node's inputs, by port.
+/// The artifacts at a node's inputs, by name.
 #[derive(Debug)]
 pub struct Inputs<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) artifacts: BTreeMap<&'static str, Artifact>,
+    pub(crate) threads: usize,
+    pub(crate) kinds: &'a Kinds,
+    pub(crate) artifacts: BTreeMap<Arc<str>, (ArtifactType, Arc<Artifact>)>,
 }
 
 impl Inputs<'_> {
-    /// The table at a port.
+    /// The names of the inputs, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.artifacts.keys().map(|name| &**name)
+    }
+
+    /// Writes what is at an input into `folder`, as ordinary files, and tells where: a file, or a
+    /// folder of files.
     ///
     /// # Errors
-    /// When the port holds something else.
-    pub fn records(&self, port: &str) -> Result<&Records, Failure> {
-        match self.artifacts.get(port) {
+    /// When a part of it is lost or the file system refuses.
+    pub fn place(&self, input: &str, folder: &Path) -> Result<PathBuf, Failure> {
+        let (artifact_type, artifact) = self.artifacts.get(input).ok_or_else(|| wrong(input, "connected"))?;
+        let to = folder.join(export::default_name(*artifact_type, artifact, input));
+        export::write(self.kinds, self.store, *artifact_type, artifact, &to)?;
+        Ok(to)
+    }
+
+    /// The table at an input.
+    ///
+    /// # Errors
+    /// When the input holds something else.
+    pub fn records(&self, input: &str) -> Result<&Records, Failure> {
+        match self.get(input) {
             Some(Artifact::Records(records)) => Ok(records),
-            _ => Err(wrong(port, "records")),
+            _ => Err(wrong(input, "records")),
         }
     }
 
-    /// The collection at a port.
+    /// The collection at an input.
     ///
     /// # Errors
-    /// When the port holds something else.
-    pub fn collection(&self, port: &str) -> Result<&Collection, Failure> {
-        match self.artifacts.get(port) {
+    /// When the input holds something else.
+    pub fn collection(&self, input: &str) -> Result<&Collection, Failure> {
+        match self.get(input) {
             Some(Artifact::Collection(collection)) => Ok(collection),
-            _ => Err(wrong(port, "a collection")),
+            _ => Err(wrong(input, "a collection")),
         }
     }
 
-    /// The document at a port.
+    /// The document at an input.
     ///
     /// # Errors
-    /// When the port holds something else.
-    pub fn document(&self, port: &str) -> Result<&Document, Failure> {
-        match self.artifacts.get(port) {
+    /// When the input holds something else.
+    pub fn document(&self, input: &str) -> Result<&Document, Failure> {
+        match self.get(input) {
             Some(Artifact::Document(document)) => Ok(document),
-            _ => Err(wrong(port, "a document")),
+            _ => Err(wrong(input, "a document")),
         }
     }
 
-    /// The bytes of every item of the collection at a port, in the order of its rows.
+    /// The bytes of a part of the document at an input; `None` when it has no such part.
     ///
     /// # Errors
-    /// When the port holds something else, or an item is lost or damaged.
-    pub fn items(&self, port: &str) -> Result<Vec<Vec<u8>>, Failure> {
-        let collection = self.collection(port)?;
-        let entries = self.store.find_items(&collection.items);
-        let read = entries.iter().map(|entry| entry.as_ref().and_then(|entry| self.store.item(entry)));
-        read.zip(&collection.records.rows)
-            .map(|(bytes, row)| {
-                bytes.ok_or_else(|| {
-                    Failure::new("pipe::store", format!("the stored item of `{}` is lost or damaged", row.id))
-                        .help("run again: it is computed again")
-                })
-            })
-            .collect()
+    /// When the input holds something else, or the part is lost or damaged.
+    pub fn part(&self, input: &str, part: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(&digest) = self.document(input)?.parts.get(part) else { return Ok(None) };
+        self.store.get(digest).map(Some).ok_or_else(|| Failure::lost(format!("the part `{part}` of `{input}`")))
+    }
+
+    /// The bytes of every item of the collection at an input, in the order of its rows.
+    ///
+    /// # Errors
+    /// When the input holds something else, or an item is lost or damaged.
+    pub fn items(&self, input: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        let collection = self.collection(input)?;
+        let lost = |at: usize| {
+            let id = collection.records.rows.get(at).map_or("", |row| &row.id);
+            Failure::lost(format!("the stored item of `{id}`"))
+        };
+        let found = self.store.find_items(&collection.items);
+        let entries: Vec<ItemEntry> =
+            found.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| lost(at))).collect::<Result<_, _>>()?;
+        let read = self.store.read_items(&entries, self.threads);
+        read.into_iter().enumerate().map(|(at, bytes)| bytes.ok_or_else(|| lost(at))).collect()
+    }
+
+    fn get(&self, input: &str) -> Option<&Artifact> {
+        self.artifacts.get(input).map(|(_, artifact)| &**artifact)
     }
 }
 
-fn wrong(port: &str, wanted: &str) -> Failure {
-    Failure::new("pipe::type_mismatch", format!("the input `{port}` is not {wanted}"))
+fn wrong(input: &str, wanted: &str) -> Failure {
+    Failure::new("pipe::type_mismatch", format!("the input `{input}` is not {wanted}"))
 }

@@ -1,13 +1,13 @@
 //! What a node has at hand while it runs.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pipe_store::{Digest, Store};
 
+use crate::graph::Graph;
 use crate::{Device, Event, Failure};
 
 /// Asks a run to stop. Clones share one switch.
@@ -27,7 +27,7 @@ impl Interrupt {
 }
 
 /// The node's side of the engine: the store, the device, and whom to tell.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Job<'a> {
     /// Where blobs and items are kept.
     pub store: &'a Store,
@@ -36,10 +36,19 @@ pub struct Job<'a> {
     /// How many threads the node may use.
     pub threads: usize,
     pub(crate) node: String,
-    pub(crate) events: Sender<Event>,
+    pub(crate) tell: &'a (dyn Fn(Event) + Send + Sync),
     pub(crate) interrupt: Interrupt,
-    /// Where the bytes that sources found lie.
-    pub(crate) files: &'a HashMap<Digest, PathBuf>,
+    pub(crate) graph: &'a Graph<'a>,
+    pub(crate) log: Arc<Mutex<Option<Digest>>>,
+}
+
+/// Why a row's bytes cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoBytes {
+    /// They were in the store.
+    Lost,
+    /// A file of the world is not as it was, or cannot be read.
+    Unreadable(String),
 }
 
 impl Job<'_> {
@@ -53,40 +62,49 @@ impl Job<'_> {
 
     /// Tells that `done` of `total` items are done, `reused` of them found in the store.
     pub fn progress(&self, done: usize, total: usize, reused: usize) {
-        self.tell(Event::Progress { node: self.node.clone(), done, total, reused });
+        (self.tell)(Event::Progress { node: self.node.clone(), done, total, reused });
     }
 
     /// Tells what an epoch of training gave.
     pub fn epoch(&self, epoch: usize, epochs: usize, values: BTreeMap<String, f64>) {
-        self.tell(Event::Epoch { node: self.node.clone(), epoch, epochs, values });
+        (self.tell)(Event::Epoch { node: self.node.clone(), epoch, epochs, values });
     }
 
     /// Tells something that a person should know.
     pub fn note(&self, text: impl Into<String>) {
-        self.tell(Event::Note { node: self.node.clone(), text: text.into() });
+        (self.tell)(Event::Note { node: self.node.clone(), text: text.into() });
+    }
+
+    /// Keeps what a command wrote to its terminal beside the node's result.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn keep_log(&self, text: &[u8]) -> Result<(), Failure> {
+        let digest = self.store.put(text)?;
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
+        Ok(())
+    }
+
+    pub(crate) fn taken_log(&self) -> Option<Digest> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The folder of the pipeline's file.
+    pub fn folder(&self) -> &Path {
+        &self.graph.pipeline.folder
     }
 
     /// The bytes of that digest, from the world or from the store.
-    ///
-    /// # Errors
-    /// Why they cannot be had; also when a file no longer holds what it held when it was hashed.
-    pub fn bytes(&self, digest: Digest) -> Result<Vec<u8>, String> {
-        let Some(path) = self.files.get(&digest) else {
-            return self
-                .store
-                .get(digest)
-                .ok_or_else(|| "its bytes are neither in a folder nor in the store".to_owned());
-        };
-        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        if Digest::of(&bytes) == digest {
-            Ok(bytes)
-        } else {
-            Err("the file changed while the run was reading it".to_owned())
+    pub(crate) fn bytes(&self, digest: Digest) -> Result<Vec<u8>, NoBytes> {
+        match self.graph.located(digest) {
+            Some(file) => file.read(digest).map_err(NoBytes::Unreadable),
+            None => self.store.get(digest).ok_or(NoBytes::Lost),
         }
     }
+}
 
-    fn tell(&self, event: Event) {
-        // Nobody listens any more when the run is over.
-        let _ = self.events.send(event);
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("node", &self.node).field("threads", &self.threads).finish_non_exhaustive()
     }
 }

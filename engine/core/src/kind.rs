@@ -3,12 +3,12 @@
 //! A kind is its params struct. It is a [`Source`] (reads the world), a [`Whole`] (artifacts in,
 //! artifacts out) or a [`Map`] (item by item: the engine caches, batches and streams).
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use pipe_spec::{KindSpec, Port, ShapeError};
-use pipe_store::Digest;
+use pipe_spec::{ArtifactType, KindSpec, Port, ShapeError};
+use pipe_store::Store;
+use pipe_world::World;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,10 +25,14 @@ pub trait Kind: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stati
     const VERSION: u32;
     /// What it takes.
     const INPUTS: &'static [Port] = &[];
+    /// Whether it takes further inputs of any type, each under a name of the author's.
+    const MORE_INPUTS: bool = false;
     /// What it gives, the main output first.
     const OUTPUTS: &'static [Port];
     /// The numeric mode it computes in, part of its keys; `None` where it computes nothing.
     const NUMERIC: Option<&'static str> = None;
+    /// Params that decide which items there are, but never what an item is.
+    const NOT_OF_ITEMS: &'static [&'static str] = &[];
 
     /// How much of the machine it wants.
     fn demand(&self) -> Demand {
@@ -46,11 +50,12 @@ pub trait Kind: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stati
 
 /// A kind that reads files of the world that no param names one by one.
 pub trait Source: Kind {
-    /// Reads the world. Called whenever a plan is made, so it must be quick.
+    /// Reads the world, through `world` alone: it remembers what was looked at, so that this is
+    /// called again only when something there has changed.
     ///
     /// # Errors
     /// What is wrong with the files.
-    fn read(&self) -> Result<Reading, Failure>;
+    fn read(&self, world: &World) -> Result<Records, Failure>;
 }
 
 /// A kind that turns whole artifacts into whole artifacts.
@@ -100,15 +105,6 @@ pub trait Worker {
     fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>>;
 }
 
-/// What a source found.
-#[derive(Debug, Clone)]
-pub struct Reading {
-    /// The table.
-    pub records: Records,
-    /// Where the bytes of each digest lie.
-    pub files: HashMap<Digest, PathBuf>,
-}
-
 /// How much of the machine a node wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
@@ -133,7 +129,13 @@ pub enum OnError {
 
 /// The kinds that a program knows.
 #[derive(Clone, Default)]
-pub struct Kinds(Vec<Registered>);
+pub struct Kinds {
+    kinds: Vec<Registered>,
+    writers: Vec<(ArtifactType, FileWriter)>,
+}
+
+/// Writes an artifact as ordinary files: as the file `to`, or into a new folder of that name.
+pub type FileWriter = fn(artifact: &Artifact, store: &Store, to: &Path) -> Result<(), Failure>;
 
 #[derive(Clone)]
 struct Registered {
@@ -147,6 +149,7 @@ pub(crate) struct Bound {
     pub(crate) params: Value,
     pub(crate) demand: Demand,
     pub(crate) numeric: Option<&'static str>,
+    pub(crate) not_of_items: &'static [&'static str],
 }
 
 pub(crate) enum Work {
@@ -185,19 +188,29 @@ impl Kinds {
         per_item: bool,
         bind: fn(&Value) -> Result<Bound, Failure>,
     ) -> Result<&mut Self, ShapeError> {
-        let spec = KindSpec::of::<K>(K::NAME, K::VERSION, K::INPUTS, K::OUTPUTS, per_item)?;
-        self.0.push(Registered { spec: Arc::new(spec), bind });
+        let spec = KindSpec::of::<K>(K::NAME, K::VERSION, (K::INPUTS, K::MORE_INPUTS), K::OUTPUTS, per_item)?;
+        self.kinds.push(Registered { spec: Arc::new(spec), bind });
         Ok(self)
+    }
+
+    /// Says how artifacts of a type are written as ordinary files, where the engine cannot know.
+    pub fn writer(&mut self, artifact: ArtifactType, writer: FileWriter) -> &mut Self {
+        self.writers.push((artifact, writer));
+        self
+    }
+
+    pub(crate) fn writer_of(&self, artifact: ArtifactType) -> Option<FileWriter> {
+        self.writers.iter().find(|(of, _)| *of == artifact).map(|(_, writer)| *writer)
     }
 
     /// The specifications, in the order in which the kinds were added.
     pub fn specs(&self) -> Vec<Arc<KindSpec>> {
-        self.0.iter().map(|kind| kind.spec.clone()).collect()
+        self.kinds.iter().map(|kind| kind.spec.clone()).collect()
     }
 
     /// Ties a kind to params that the language has checked.
     pub(crate) fn bind(&self, kind: &str, params: &Value) -> Result<Bound, Failure> {
-        let found = self.0.iter().find(|known| known.spec.name == kind);
+        let found = self.kinds.iter().find(|known| known.spec.name == kind);
         let found = found.ok_or_else(|| Failure::new("pipe::unknown_kind", format!("there is no kind `{kind}`")))?;
         (found.bind)(params)
     }
@@ -205,7 +218,7 @@ impl Kinds {
 
 impl std::fmt::Debug for Kinds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|kind| kind.spec.name)).finish()
+        f.debug_list().entries(self.kinds.iter().map(|kind| kind.spec.name)).finish()
     }
 }
 
@@ -217,16 +230,16 @@ fn bind<K: Kind>(params: &Value, work: fn(K) -> Work) -> Result<Bound, Failure> 
     kind.validate()?;
     // Written back, so that every way of writing the same params gives the same key.
     let params = serde_json::to_value(&kind).map_err(|error| Failure::new("pipe::invalid_param", error.to_string()))?;
-    Ok(Bound { demand: kind.demand(), numeric: K::NUMERIC, params, work: work(kind) })
+    Ok(Bound { demand: kind.demand(), numeric: K::NUMERIC, not_of_items: K::NOT_OF_ITEMS, params, work: work(kind) })
 }
 
 pub(crate) trait ErasedSource: Send + Sync {
-    fn read(&self) -> Result<Reading, Failure>;
+    fn read(&self, world: &World) -> Result<Records, Failure>;
 }
 
 impl<K: Source> ErasedSource for K {
-    fn read(&self) -> Result<Reading, Failure> {
-        Source::read(self)
+    fn read(&self, world: &World) -> Result<Records, Failure> {
+        Source::read(self, world)
     }
 }
 

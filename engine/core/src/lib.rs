@@ -5,9 +5,15 @@
 //! prints.
 
 mod artifact;
+mod artifacts;
+mod clean;
+mod context;
 mod device;
 mod event;
+mod explain;
+mod export;
 mod failure;
+mod graph;
 mod history;
 mod inputs;
 mod job;
@@ -15,17 +21,26 @@ mod kind;
 mod manifest;
 mod plan;
 mod run;
+mod scheduler;
 mod stream;
+mod sweep;
+mod table;
 mod work;
 
-pub use artifact::{Artifact, Collection, Document, Record, Records, Skipped, Split};
+pub use artifact::{Artifact, Collection, Document, Files, Record, Records, Skipped, Split};
+pub use clean::clean;
+pub use context::Context;
 pub use device::{Device, DeviceError};
 pub use event::{Event, NodeReport, NodeStatus};
+pub use explain::{Explanation, InputExplanation, ItemExplanation, RowChanges, explain, explain_item};
+pub use export::restore;
 pub use failure::{Failure, ItemFailure};
-pub use history::{Run, RunNode, last_run, record_run};
+pub use history::{Last, LastNode, NodeResult, Run, last, run_nodes, runs};
 pub use inputs::Inputs;
 pub use job::{Interrupt, Job};
-pub use kind::{Demand, Kind, Kinds, Map, OnError, Reading, Source, Stage, Whole, Worker};
+pub use kind::{Demand, FileWriter, Kind, Kinds, Map, OnError, Source, Stage, Whole, Worker};
 pub use manifest::{Change, Manifest};
 pub use plan::{Plan, PlannedNode, Status, check_params};
 pub use run::{Options, Outcome, run};
+pub use sweep::{Keep, sweep};
+pub use table::{Table, table};

@@ -49,9 +49,14 @@ impl Manifest {
         Digest::of(self.json().to_string().as_bytes())
     }
 
-    /// The key of everything but the inputs: what a map does to each item.
-    pub(crate) fn recipe(&self) -> Digest {
-        Self { inputs: BTreeMap::new(), ..self.clone() }.key()
+    /// The key of what a map does to each item: everything but the inputs and the params that
+    /// only decide which items there are.
+    pub(crate) fn recipe(&self, not_of_items: &[&str]) -> Digest {
+        let mut recipe = Self { inputs: BTreeMap::new(), ..self.clone() };
+        if let Some(params) = recipe.params.as_object_mut() {
+            not_of_items.iter().for_each(|name| drop(params.shift_remove(*name)));
+        }
+        recipe.key()
     }
 
     /// The fields in which `self` differs from an older manifest.

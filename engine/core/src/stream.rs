@@ -2,7 +2,8 @@
 //!
 //! Every item goes through all stages before it is stored, so nothing between is written. Stages
 //! that take one item at a time run on every thread side by side; from the first stage that takes
-//! a batch on, one thread gathers batches.
+//! a batch on, one thread gathers batches. An item that is stored behind one of the stages starts
+//! there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use pipe_store::{Digest, ItemEntry};
 use serde_json::Value;
 
 use crate::kind::ErasedMap;
+use crate::job::NoBytes;
 use crate::manifest::item_key;
 use crate::{Collection, Failure, ItemFailure, Job, OnError, Records, Skipped, Stage, Worker};
 
@@ -32,24 +34,33 @@ pub(crate) struct Streamed {
     pub(crate) computed: Vec<usize>,
 }
 
-/// An item on its way: its place in the list of what is missing, and its bytes or what broke it.
-type Moving = (usize, Result<Vec<u8>, Broken>);
+/// An item on its way.
+struct Moving {
+    /// Its place in the list of what is missing.
+    at: usize,
+    /// The stage that it started at.
+    first: usize,
+    /// Its bytes, or what broke it.
+    item: Result<Vec<u8>, Broken>,
+}
 
 /// Why an item could not be computed, and by which stage.
 #[derive(Clone)]
 struct Broken {
     stage: usize,
     reason: String,
+    /// Whether its bytes were in the store and are lost.
+    lost: bool,
 }
 
 /// A chain's failure, and which of its stages it belongs to.
 pub(crate) type StageFailure = (usize, Failure);
 
 /// Gives every row of `records` its item.
-pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<Streamed, StageFailure> {
+pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result<Streamed, StageFailure> {
     let end = links.len().saturating_sub(1);
     let at_end = |failure: Failure| (end, failure);
-    let keys = item_keys(links, &records).map_err(|failure| (0, failure))?;
+    let keys = item_keys(links, records).map_err(|failure| (0, failure))?;
     let last = keys.last().ok_or_else(|| at_end(Failure::new("pipe::internal", "a chain without stages")))?;
     let mut found: HashMap<Digest, Digest> = HashMap::new();
     for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
@@ -72,30 +83,25 @@ pub(crate) fn stream(links: &[Link], records: Records, job: &Job<'_>) -> Result<
     if !missing.is_empty() {
         let open = |(at, link): (usize, &Link)| link.map.open(job).map_err(|failure| (at, failure));
         let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
-        let starts = starts(&keys, &missing, &records, job);
-        let mut writer = job.store.item_writer().map_err(|error| at_end(error.into()))?;
+        let starts = starts(&keys, &missing, records, job);
+        let mut writer = job.store.item_writer();
         let mut written = Ok(());
         thread::scope(|scope| {
             let results = spawn(scope, &stages, &starts, job);
             let mut done = reused;
-            for (at, result) in results {
+            for Moving { at, first, item } in results {
                 let key = last[missing[at]];
-                let first = match starts[at] {
-                    Start::Stored(stage, _) => stage + 1,
-                    Start::Source(_) => 0,
-                };
-                let through = result.as_ref().map_or_else(|broken| broken.stage.max(first), |_| links.len());
+                let through = item.as_ref().map_or_else(|broken| broken.stage.max(first), |_| links.len());
                 computed[first..through].iter_mut().for_each(|count| *count += 1);
-                match result {
-                    Ok(bytes) if written.is_ok() => match writer.put(key, &bytes) {
+                match item {
+                    Ok(bytes) => match writer.put(key, &bytes) {
                         Ok(content) => drop(found.insert(key, content)),
                         Err(error) => {
-                            // The threads drain what is under way and stop with the receiver.
+                            // The threads stop when nobody takes what they send.
                             written = Err(error);
                             break;
                         }
                     },
-                    Ok(_) => {}
                     Err(reason) => drop(broken.insert(key, reason)),
                 }
                 done += 1;
@@ -126,12 +132,11 @@ fn item_keys(links: &[Link], records: &Records) -> Result<Vec<Vec<Digest>>, Fail
     Ok(keys)
 }
 
-/// Where the way of a missing item starts.
-enum Start {
-    /// Behind a stage whose item is in the store.
-    Stored(usize, ItemEntry),
-    /// At the bytes of its record.
-    Source(Digest),
+/// Where the way of a missing item starts: at the bytes of its record, or behind the last stage
+/// whose item is in the store.
+struct Start {
+    content: Digest,
+    stored: Option<(usize, ItemEntry)>,
 }
 
 fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<'_>) -> Vec<Start> {
@@ -139,17 +144,11 @@ fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<
         .iter()
         .map(|keys| job.store.find_items(&missing.iter().map(|&row| keys[row]).collect::<Vec<_>>()))
         .collect();
-    missing
-        .iter()
-        .enumerate()
-        .map(|(at, &row)| {
-            let stored = between.iter().enumerate().rev().find_map(|(stage, entries)| Some((stage, entries[at]?)));
-            match (stored, records.rows[row].content) {
-                (Some((stage, entry)), _) => Start::Stored(stage, entry),
-                (None, content) => Start::Source(content.unwrap_or_else(|| Digest::of(&[]))),
-            }
-        })
-        .collect()
+    let start = |(at, &row): (usize, &usize)| Start {
+        content: records.rows[row].content.unwrap_or_else(|| Digest::of(&[])),
+        stored: between.iter().enumerate().rev().find_map(|(stage, entries)| Some((stage, entries[at]?))),
+    };
+    missing.iter().enumerate().map(start).collect()
 }
 
 /// Starts the threads; what comes out of the receiver is finished.
@@ -190,20 +189,26 @@ fn one_by_one(
         if job.interrupt.is_set() {
             return;
         }
-        let broken = |stage| move |reason| Broken { stage, reason };
-        let (first, mut item) = match start {
-            Start::Source(content) => (0, job.bytes(*content).map_err(broken(0))),
-            Start::Stored(stage, entry) => {
-                let lost = || broken(*stage)("its stored item is lost or damaged".to_owned());
-                (stage + 1, job.store.item(entry).ok_or_else(lost))
-            }
+        let broken = |stage| move |reason| Broken { stage, reason, lost: false };
+        // What was stored on the way and is damaged is made again.
+        let stored = start.stored.as_ref().and_then(|(stage, entry)| Some((stage + 1, job.store.item(entry)?)));
+        let (first, mut item) = match stored {
+            Some((first, bytes)) => (first, Ok(bytes)),
+            None => (0, job.bytes(start.content).map_err(no_bytes)),
         };
         for (stage, worker) in workers.iter_mut().enumerate().skip(first) {
             item = item.and_then(|bytes| only(worker.as_mut(), bytes).map_err(broken(stage)));
         }
-        if send.send((at, item)).is_err() {
+        if send.send(Moving { at, first, item }).is_err() {
             return;
         }
+    }
+}
+
+fn no_bytes(why: NoBytes) -> Broken {
+    match why {
+        NoBytes::Lost => Broken { stage: 0, reason: "its bytes are lost or damaged".to_owned(), lost: true },
+        NoBytes::Unreadable(reason) => Broken { stage: 0, reason, lost: false },
     }
 }
 
@@ -222,10 +227,10 @@ fn in_batches(
     let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
     let mut open = true;
     while open && !job.interrupt.is_set() {
-        let mut batch = Vec::with_capacity(size);
+        let mut batch: Vec<Moving> = Vec::with_capacity(size);
         while batch.len() < size {
             match receive.recv() {
-                Ok((at, Ok(bytes))) => batch.push((at, bytes)),
+                Ok(moving) if moving.item.is_ok() => batch.push(moving),
                 Ok(broken) => {
                     if send.send(broken).is_err() {
                         return;
@@ -237,18 +242,18 @@ fn in_batches(
                 }
             }
         }
-        let (places, items): (Vec<usize>, Vec<Vec<u8>>) = batch.into_iter().unzip();
-        let mut moving: Vec<Moving> = places.into_iter().zip(items.into_iter().map(Ok)).collect();
         for (stage, worker) in workers.iter_mut().enumerate() {
-            let (places, items): (Vec<_>, Vec<_>) =
-                moving.iter_mut().filter_map(|(at, item)| Some((*at, std::mem::take(item.as_mut().ok()?)))).unzip();
-            let mut results: HashMap<usize, _> = places.into_iter().zip(worker.map(items)).collect();
-            for (at, item) in moving.iter_mut().filter(|(_, item)| item.is_ok()) {
-                let result = results.remove(at).unwrap_or_else(|| Err("the node gave no item".to_owned()));
-                *item = result.map_err(|reason| Broken { stage: before + stage, reason });
+            let stage = before + stage;
+            let mut waiting: Vec<&mut Moving> =
+                batch.iter_mut().filter(|moving| moving.first <= stage && moving.item.is_ok()).collect();
+            let take = |moving: &mut &mut Moving| moving.item.as_mut().map(std::mem::take).unwrap_or_default();
+            let mut results = worker.map(waiting.iter_mut().map(take).collect()).into_iter();
+            for moving in waiting {
+                let result = results.next().unwrap_or_else(|| Err("the node gave no item".to_owned()));
+                moving.item = result.map_err(|reason| Broken { stage, reason, lost: false });
             }
         }
-        for finished in moving {
+        for finished in batch {
             if send.send(finished).is_err() {
                 return;
             }
@@ -258,7 +263,7 @@ fn in_batches(
 
 fn collect(
     links: &[Link],
-    records: Records,
+    records: &Records,
     keys: &[Digest],
     found: &HashMap<Digest, Digest>,
     broken: &HashMap<Digest, Broken>,
@@ -270,19 +275,22 @@ fn collect(
     }
     let skip = links.iter().any(|link| link.map.on_error() == OnError::Skip);
     let Records { classes, rows } = records;
+    if broken.values().any(|broken| broken.lost) {
+        return Err((0, Failure::lost("the bytes of some rows")));
+    }
     let (mut kept, mut items, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = links.len() - 1;
-    for (row, key) in rows.into_iter().zip(keys) {
+    for (row, key) in rows.iter().zip(keys) {
         match found.get(key) {
             Some(&content) => {
-                kept.push(row);
+                kept.push(row.clone());
                 items.push(content);
             }
             None => {
-                let lost = || Broken { stage: 0, reason: "it was not computed".to_owned() };
-                let Broken { stage, reason } = broken.get(key).cloned().unwrap_or_else(lost);
+                let lost = || Broken { stage: 0, reason: "it was not computed".to_owned(), lost: false };
+                let Broken { stage, reason, .. } = broken.get(key).cloned().unwrap_or_else(lost);
                 first = first.min(stage);
-                failures.push(ItemFailure { id: row.id, reason });
+                failures.push(ItemFailure { id: row.id.clone(), reason });
             }
         }
     }
@@ -294,5 +302,5 @@ fn collect(
         return Err((first, failure));
     }
     let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();
-    Ok(Collection { records: Records { classes, rows: kept }, items, meta, skipped })
+    Ok(Collection { records: Records { classes: classes.clone(), rows: kept }, items, meta, skipped })
 }

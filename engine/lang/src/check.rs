@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
-use pipe_spec::{KindSpec, Port, Shape};
+use pipe_spec::{KindSpec, Shape};
 use serde_json::Value;
 
 use crate::decode::Decoder;
 use crate::params::Params;
-use crate::pipeline::{Edge, Node, Pipeline, cycles};
+use crate::pipeline::{Edge, Export, Node, Pipeline};
 use crate::problem::{Collector, Problem, Problems};
 use crate::tree::{self, Key, Tree};
 use crate::{SourceId, Sources, Span, reader, suggest};
@@ -51,7 +50,7 @@ pub fn check(
         Some((name, params, graph)) if problems.is_empty() => {
             let name =
                 name.unwrap_or_else(|| Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned());
-            Ok(Pipeline { name, params, graph, sources })
+            Ok(Pipeline { name, folder: folder.to_owned(), params, graph, sources })
         }
         _ => Err(problems.finish(&sources)),
     }
@@ -59,18 +58,18 @@ pub fn check(
 
 type Parts = (Option<String>, BTreeMap<String, Value>, DiGraph<Node, Edge>);
 
-struct Checker<'a> {
-    sources: &'a Sources,
-    problems: &'a mut Collector,
+pub(crate) struct Checker<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) problems: &'a mut Collector,
     kinds: &'a [Arc<KindSpec>],
 }
 
 /// A node before its inputs are known to exist.
-struct Draft {
-    index: NodeIndex,
-    kind: Arc<KindSpec>,
-    key: Key,
-    from: Option<Tree>,
+pub(crate) struct Draft {
+    pub(crate) index: NodeIndex,
+    pub(crate) kind: Arc<KindSpec>,
+    pub(crate) key: Key,
+    pub(crate) from: Option<Tree>,
 }
 
 impl Checker<'_> {
@@ -107,10 +106,7 @@ impl Checker<'_> {
         let filled: Vec<_> = nodes.into_iter().map(|(key, tree)| (key, params.fill(tree, self.problems))).collect();
         let drafts: Vec<Draft> =
             filled.into_iter().filter_map(|(key, tree)| self.node(key, tree, &mut graph)).collect();
-        for draft in &drafts {
-            self.inputs(draft, &drafts, &names, &mut graph);
-        }
-        self.refuse_cycles(&drafts, &graph);
+        self.connect(&drafts, &names, &mut graph);
         let values = values.into_iter().map(|(name, tree)| (name, plain(&tree))).collect();
         Some((name, values, graph))
     }
@@ -175,8 +171,9 @@ impl Checker<'_> {
             );
             return None;
         }
-        let mut parts = self.keys(&tree, &format!("the node `{}`", key.text), &["kind", "with", "from", "keep"])?;
+        let mut parts = self.keys(&tree, &format!("the node `{}`", key.text), &["kind", "with", "from", "keep", "export"])?;
         let from = parts.remove("from").map(|(_, tree)| tree);
+        let export = parts.remove("export").map(|(_, tree)| tree);
         let keep = parts.remove("keep");
         let Some((_, kind_tree)) = parts.remove("kind") else {
             self.problems.push(
@@ -197,6 +194,7 @@ impl Checker<'_> {
         let Shape::Struct(fields) = &kind.params else { return None };
         let params = decoder.fields(&with, fields, "");
         let spans = decoder.spans;
+        let exports = export.map(|tree| self.exports(&tree, &kind)).unwrap_or_default();
         // A node with mistakes in its params still takes part in the checks of the edges.
         let index = graph.add_node(Node {
             name: key.text.clone(),
@@ -205,6 +203,7 @@ impl Checker<'_> {
             spans,
             span: Some(key.span),
             keep: keep == Some(Value::Bool(true)),
+            exports,
         });
         Some(Draft { index, kind, key, from })
     }
@@ -223,171 +222,30 @@ impl Checker<'_> {
         found.cloned()
     }
 
-    fn inputs(&mut self, draft: &Draft, drafts: &[Draft], names: &[String], graph: &mut DiGraph<Node, Edge>) {
-        let ports = draft.kind.inputs;
-        let written: Vec<(&Port, Tree, Span)> = match &draft.from {
-            None => Vec::new(),
-            Some(tree) => match &tree.node {
-                tree::Node::Map(entries) => entries
-                    .iter()
-                    .filter_map(|(key, value)| match ports.iter().find(|port| port.name == key.text) {
-                        Some(port) => Some((port, value.clone(), key.span)),
-                        None => {
-                            self.unknown_input(draft, key);
-                            None
-                        }
-                    })
-                    .collect(),
-                _ => match ports {
-                    [port] => vec![(port, tree.clone(), tree.span)],
-                    [] => {
-                        self.problems.push(
-                            Problem::new(
-                                "pipe::unknown_key",
-                                format!("`{}` takes no inputs", draft.kind.name),
-                                tree.span,
-                                "not used",
-                            )
-                            .help("remove `from:`"),
-                        );
-                        return;
-                    }
-                    _ => {
-                        let wanted: Vec<_> = ports.iter().map(|port| format!("{}: NODE", port.name)).collect();
-                        self.problems.push(
-                            Problem::new(
-                                "pipe::missing_input",
-                                format!("`{}` has {} inputs", draft.kind.name, ports.len()),
-                                tree.span,
-                                "which of them is this?",
-                            )
-                            .help(format!("write `from: {{ {} }}`", wanted.join(", "))),
-                        );
-                        return;
-                    }
-                },
-            },
+    /// Where a node's outputs go: a path for the main one, or a mapping from outputs to paths.
+    fn exports(&mut self, tree: &Tree, kind: &KindSpec) -> Vec<Export> {
+        let written: Vec<(Option<Key>, Tree)> = match &tree.node {
+            tree::Node::Map(entries) => entries.iter().cloned().map(|(key, tree)| (Some(key), tree)).collect(),
+            _ => vec![(None, tree.clone())],
         };
-        for port in ports.iter().filter(|port| written.iter().all(|(other, ..)| other.name != port.name)) {
-            let unknown = matches!(&draft.from, Some(Tree { node: tree::Node::Map(entries), .. })
-                if entries.iter().any(|(key, _)| ports.iter().all(|port| port.name != key.text)));
-            if unknown {
+        let mut exports = Vec::new();
+        for (key, tree) in written {
+            let output = match &key {
+                None => kind.outputs.first(),
+                Some(key) => kind.output(&key.text),
+            };
+            let Some(output) = output else {
+                let key = key.unwrap_or(Key { text: String::new(), span: tree.span });
+                let help = suggest::help(&key.text, "outputs", kind.outputs.iter().map(|port| port.name));
+                let message = format!("`{}` has no output `{}`", kind.name, key.text);
+                self.problems.push(Problem::new("pipe::unknown_key", message, key.span, "not known").help(help));
                 continue;
-            }
-            let help = match ports {
-                [_] => format!("add `from:` with the node that gives {}", port.artifact),
-                _ => format!("add `{}: NODE` to `from:`", port.name),
             };
-            self.problems.push(
-                Problem::new(
-                    "pipe::missing_input",
-                    format!("the node `{}` has no input `{}`", draft.key.text, port.name),
-                    draft.key.span,
-                    format!("needs {}", port.artifact),
-                )
-                .help(help),
-            );
+            let Some(path) = self.word(&tree, "`export`") else { continue };
+            let path = self.sources.base(tree.span.source).join(path);
+            exports.push(Export { output, path, span: tree.used_at.unwrap_or(tree.span) });
         }
-        for (port, tree, _) in written {
-            self.edge(draft, port, &tree, drafts, names, graph);
-        }
-    }
-
-    fn unknown_input(&mut self, draft: &Draft, key: &Key) {
-        let help = suggest::help(&key.text, "inputs", draft.kind.inputs.iter().map(|port| port.name));
-        let message = format!("`{}` has no input `{}`", draft.kind.name, key.text);
-        self.problems.push(Problem::new("pipe::unknown_key", message, key.span, "not known").help(help));
-    }
-
-    fn edge(
-        &mut self,
-        draft: &Draft,
-        port: &Port,
-        tree: &Tree,
-        drafts: &[Draft],
-        names: &[String],
-        graph: &mut DiGraph<Node, Edge>,
-    ) {
-        let Some(reference) = self.word(tree, &format!("`from` of `{}`", draft.key.text)) else { return };
-        let (name, output) = match reference.split_once('.') {
-            Some((name, output)) => (name, Some(output)),
-            None => (reference.as_str(), None),
-        };
-        let Some(source) = drafts.iter().find(|other| other.key.text == name) else {
-            // A node that is there but has mistakes of its own has had them reported.
-            if !names.iter().any(|other| other == name) {
-                let others = names.iter().map(String::as_str).filter(|other| *other != draft.key.text);
-                self.problems.push(used(
-                    Problem::new("pipe::unknown_node", format!("there is no node `{name}`"), tree.span, "not known")
-                        .help(suggest::help(name, "nodes", others)),
-                    tree,
-                ));
-            }
-            return;
-        };
-        let given = match output {
-            Some(output) => source.kind.output(output),
-            None => source.kind.outputs.first(),
-        };
-        let Some(given) = given else {
-            let help =
-                suggest::help(output.unwrap_or_default(), "outputs", source.kind.outputs.iter().map(|port| port.name));
-            let message = format!("`{name}` has no output `{}`", output.unwrap_or_default());
-            self.problems.push(Problem::new("pipe::unknown_node", message, tree.span, "not known").help(help));
-            return;
-        };
-        if given.artifact != port.artifact {
-            let message = format!("`{}` takes {}, `{name}` gives {}", draft.key.text, port.artifact, given.artifact);
-            let fitting: Vec<_> = drafts
-                .iter()
-                .filter(|other| other.index != draft.index)
-                .filter(|other| other.kind.outputs.iter().any(|output| output.artifact == port.artifact))
-                .map(|other| format!("`{}`", other.key.text))
-                .collect();
-            let help = match fitting.as_slice() {
-                [] => format!("add a node that gives {}", port.artifact),
-                fitting => format!("nodes that give {}: {}", port.artifact, fitting.join(", ")),
-            };
-            self.problems.push(
-                Problem::new("pipe::type_mismatch", message, tree.span, format!("{} here", given.artifact))
-                    .label(source.key.span, format!("`{}`", source.kind.name))
-                    .help(help),
-            );
-            return;
-        }
-        let input = draft.kind.inputs.iter().find(|known| known.name == port.name);
-        if let Some(input) = input {
-            graph.add_edge(source.index, draft.index, Edge { output: given, input });
-        }
-    }
-
-    fn refuse_cycles(&mut self, drafts: &[Draft], graph: &DiGraph<Node, Edge>) {
-        for group in cycles(graph) {
-            let mut edges: Vec<(Span, String)> = graph
-                .edge_references()
-                .filter(|edge| group.contains(&edge.source()) && group.contains(&edge.target()))
-                .filter_map(|edge| {
-                    let draft = drafts.iter().find(|draft| draft.index == edge.target())?;
-                    let from = draft.from.as_ref()?;
-                    let text = format!("`{}` needs `{}`", graph[edge.target()].name, graph[edge.source()].name);
-                    Some((from.span, text))
-                })
-                .collect();
-            edges.sort_by_key(|(span, _)| span.start);
-            let mut names: Vec<_> = group.clone();
-            names.sort();
-            let names: Vec<_> = names.into_iter().map(|index| format!("`{}`", graph[index].name)).collect();
-            let mut edges = edges.into_iter();
-            if let Some((span, text)) = edges.next() {
-                let message = match names.as_slice() {
-                    [only] => format!("{only} needs itself"),
-                    names => format!("{} need each other", names.join(", ")),
-                };
-                let problem = Problem::new("pipe::cycle", message, span, text);
-                let problem = edges.fold(problem, |problem, (span, text)| problem.label(span, text));
-                self.problems.push(problem.help("a pipeline goes one way: take one of these edges away"));
-            }
-        }
+        exports
     }
 
     /// The entries of a mapping whose keys are all known.
@@ -421,7 +279,7 @@ impl Checker<'_> {
         }
     }
 
-    fn word(&mut self, tree: &Tree, what: &str) -> Option<String> {
+    pub(crate) fn word(&mut self, tree: &Tree, what: &str) -> Option<String> {
         match &tree.node {
             tree::Node::Scalar(scalar) if !scalar.is_null() => Some(scalar.text.clone()),
             _ => {
@@ -434,7 +292,7 @@ impl Checker<'_> {
 }
 
 /// Points also at the place where a value that came from a param is used.
-fn used(problem: Problem, tree: &Tree) -> Problem {
+pub(crate) fn used(problem: Problem, tree: &Tree) -> Problem {
     match tree.used_at {
         Some(used_at) => problem.label(used_at, "used here"),
         None => problem,

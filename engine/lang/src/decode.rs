@@ -29,7 +29,7 @@ impl Decoder<'_> {
             Shape::Float { .. } => self.float(tree, shape, path),
             Shape::Text { pattern } => self.text(tree, pattern.as_ref(), path),
             Shape::Choice(words) => self.choice(tree, words, path),
-            Shape::File | Shape::Folder => self.path(tree, shape, path),
+            Shape::File | Shape::Folder | Shape::Tree => self.path(tree, shape, path),
             Shape::List { item, min, max } => self.list(tree, item, *min, *max, path),
             Shape::Struct(fields) => self.fields(tree, fields, path),
             Shape::OneOf(shapes) => self.one_of(tree, shapes, path),
@@ -108,6 +108,7 @@ impl Decoder<'_> {
         let full = self.sources.base(tree.span.source).join(&scalar.text);
         let (what, found) = match shape {
             Shape::Folder => ("folder", full.is_dir()),
+            Shape::Tree => ("file or folder", full.exists()),
             _ => ("file", full.is_file()),
         };
         if found {
@@ -272,7 +273,7 @@ fn likeness(tree: &Tree, shape: &Shape) -> usize {
             Shape::Bool if scalar.as_bool().is_some() => 4,
             Shape::Int { .. } if scalar.as_int().is_some() => 4,
             Shape::Float { .. } if scalar.as_float().is_some() => 3,
-            Shape::Text { .. } | Shape::File | Shape::Folder if !scalar.is_null() => 2,
+            Shape::Text { .. } | Shape::File | Shape::Folder | Shape::Tree if !scalar.is_null() => 2,
             Shape::Choice(_) if !scalar.is_null() => 1,
             _ => 0,
         },

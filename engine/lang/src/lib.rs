@@ -6,6 +6,7 @@
 
 mod check;
 mod decode;
+mod edges;
 mod params;
 mod pipeline;
 mod problem;
@@ -16,7 +17,7 @@ mod suggest;
 mod tree;
 
 pub use check::{Setting, check};
-pub use pipeline::{Edge, Node, Pipeline};
+pub use pipeline::{Edge, Export, Input, Node, Pipeline};
 pub use problem::{Problem, Problems};
 pub use source::{SourceId, Sources, Span};
 pub use suggest::closest;

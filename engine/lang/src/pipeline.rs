@@ -1,6 +1,7 @@
 //! A checked pipeline: every name known, every value in range, every edge of fitting types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -16,6 +17,8 @@ use crate::{Sources, Span, closest};
 pub struct Pipeline {
     /// What it is called; its file's name where it does not say.
     pub name: String,
+    /// The folder of its file: where its nodes' commands run.
+    pub folder: PathBuf,
     /// Its params after `--set`, for the record of a run.
     pub params: BTreeMap<String, Value>,
     /// Its nodes and edges, without cycles; indices follow the file.
@@ -39,15 +42,39 @@ pub struct Node {
     pub span: Option<Span>,
     /// Whether its items are stored even where nothing needs them stored.
     pub keep: bool,
+    /// Where its outputs are left as ordinary files after every run.
+    pub exports: Vec<Export>,
+}
+
+/// An output that is left as ordinary files after every run.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// The output.
+    pub output: &'static Port,
+    /// Where it goes, absolute.
+    pub path: PathBuf,
+    /// Where it was written that it goes there.
+    pub span: Span,
 }
 
 /// An output of one node that is an input of another.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Edge {
     /// The output it comes from.
     pub output: &'static Port,
-    /// The input it goes to.
-    pub input: &'static Port,
+    /// The name of the input it goes to.
+    pub input: Arc<str>,
+}
+
+/// What is connected to an input of a node.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The input's name.
+    pub name: Arc<str>,
+    /// The node that it comes from.
+    pub from: NodeIndex,
+    /// The output of that node.
+    pub output: &'static Port,
 }
 
 impl Pipeline {
@@ -62,33 +89,36 @@ impl Pipeline {
 
     /// The nodes so that each comes after all it needs; in the order of the file where both do.
     pub fn order(&self) -> Vec<NodeIndex> {
-        let mut done = vec![false; self.graph.node_count()];
-        let mut order = Vec::with_capacity(done.len());
-        // A checked pipeline has no cycle, so every pass over what is left finds at least one.
-        while order.len() < done.len() {
-            let ready = self.graph.node_indices().find(|&index| {
-                !done[index.index()]
-                    && self.graph.neighbors_directed(index, Direction::Incoming).all(|from| done[from.index()])
-            });
-            let Some(index) = ready else { break };
-            done[index.index()] = true;
+        let waits = |index| self.graph.neighbors_directed(index, Direction::Incoming).count();
+        let mut waiting: Vec<usize> = self.graph.node_indices().map(waits).collect();
+        let mut ready: BTreeSet<NodeIndex> =
+            self.graph.node_indices().filter(|index| waiting[index.index()] == 0).collect();
+        let mut order = Vec::with_capacity(waiting.len());
+        while let Some(index) = ready.pop_first() {
             order.push(index);
+            for next in self.graph.neighbors_directed(index, Direction::Outgoing) {
+                waiting[next.index()] -= 1;
+                if waiting[next.index()] == 0 {
+                    ready.insert(next);
+                }
+            }
         }
         order
     }
 
-    /// The node's inputs in the order of its kind's ports: port, node it comes from, output.
-    pub fn inputs(&self, index: NodeIndex) -> Vec<(&'static Port, NodeIndex, &'static Port)> {
-        let ports = self.graph[index].kind.inputs.iter();
-        ports
-            .filter_map(|port| {
-                let edge = self
-                    .graph
-                    .edges_directed(index, Direction::Incoming)
-                    .find(|edge| edge.weight().input.name == port.name)?;
-                Some((port, edge.source(), edge.weight().output))
+    /// The node's inputs: those of its kind in their order, then the author's own by name.
+    pub fn inputs(&self, index: NodeIndex) -> Vec<Input> {
+        let ports = self.graph[index].kind.inputs;
+        let rank = |name: &str| ports.iter().position(|port| port.name == name).unwrap_or(ports.len());
+        let edges = self.graph.edges_directed(index, Direction::Incoming);
+        let mut inputs: Vec<Input> = edges
+            .map(|edge| {
+                let Edge { output, input } = edge.weight();
+                Input { name: input.clone(), from: edge.source(), output }
             })
-            .collect()
+            .collect();
+        inputs.sort_by(|one, other| (rank(&one.name), &one.name).cmp(&(rank(&other.name), &other.name)));
+        inputs
     }
 
     /// The nodes that these need, themselves among them.

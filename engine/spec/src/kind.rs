@@ -32,6 +32,8 @@ pub struct KindSpec {
     pub doc: String,
     /// Its inputs, in order; every one must be connected.
     pub inputs: &'static [Port],
+    /// Whether it takes further inputs of any type, each under a name of the author's.
+    pub more_inputs: bool,
     /// Its outputs; the first is the one a bare node name means.
     pub outputs: &'static [Port],
     /// Whether it works item by item.
@@ -51,7 +53,7 @@ impl KindSpec {
     pub fn of<P: JsonSchema>(
         name: &'static str,
         version: u32,
-        inputs: &'static [Port],
+        (inputs, more_inputs): (&'static [Port], bool),
         outputs: &'static [Port],
         per_item: bool,
     ) -> Result<Self, ShapeError> {
@@ -61,7 +63,7 @@ impl KindSpec {
             .into_root_schema_for::<P>();
         let params = Shape::from_schema(schema.as_value())?;
         let doc = schema.get("description").and_then(|doc| doc.as_str()).unwrap_or_default().to_owned();
-        Ok(Self { name, version, doc, inputs, outputs, per_item, schema, params })
+        Ok(Self { name, version, doc, inputs, more_inputs, outputs, per_item, schema, params })
     }
 
     /// The first line of the documentation.

@@ -11,5 +11,5 @@ mod shape;
 
 pub use artifact::ArtifactType;
 pub use kind::{KindSpec, Port};
-pub use path::{FilePath, FolderPath};
+pub use path::{FilePath, FolderPath, TreePath};
 pub use shape::{Choice, Field, Shape, ShapeError};

@@ -1,7 +1,7 @@
 //! Params that lead to the file system.
 //!
-//! A path is never part of a key; the content that it leads to is. The two types tell the engine
-//! how to find that content: a file is hashed by the engine, a folder is scanned by the kind.
+//! A path is never part of a key; the content that it leads to is. The types tell the engine
+//! how to find that content: a file or a tree is hashed by the engine, a folder is scanned by the kind.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The format that marks a file in a JSON Schema.
 pub(crate) const FILE_FORMAT: &str = "file-path";
+/// The format that marks a file or a folder in a JSON Schema.
+pub(crate) const TREE_FORMAT: &str = "file-or-folder-path";
 /// The format that marks a folder in a JSON Schema.
 pub(crate) const FOLDER_FORMAT: &str = "folder-path";
 
@@ -53,6 +55,10 @@ macro_rules! path_param {
 path_param! {
     /// A file that a node reads; its content is part of the node's key.
     FilePath, FILE_FORMAT
+}
+path_param! {
+    /// A file, or a folder with all that is below it; their content is part of the node's key.
+    TreePath, TREE_FORMAT
 }
 path_param! {
     /// A folder that a node scans; the kind says which of its content counts.

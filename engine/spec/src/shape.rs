@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::path::{FILE_FORMAT, FOLDER_FORMAT};
+use crate::path::{FILE_FORMAT, FOLDER_FORMAT, TREE_FORMAT};
 
 /// What may be written for a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,8 @@ pub enum Shape {
     File,
     /// A path to a folder.
     Folder,
+    /// A path to a file or a folder.
+    Tree,
     /// A sequence.
     List {
         /// What each element is.
@@ -145,6 +147,7 @@ impl Shape {
             "string" => match schema.get("format").and_then(Value::as_str) {
                 Some(FILE_FORMAT) => Self::File,
                 Some(FOLDER_FORMAT) => Self::Folder,
+                Some(TREE_FORMAT) => Self::Tree,
                 _ => Self::Text {
                     pattern: schema.get("pattern").and_then(Value::as_str).map(|pattern| {
                         let example = schema.get("examples").and_then(|all| all.get(0)).and_then(Value::as_str);
@@ -208,7 +211,7 @@ impl Shape {
         content: &mut impl FnMut(&str) -> Result<Value, E>,
     ) -> Result<Option<Value>, E> {
         Ok(match (self, value) {
-            (Self::File, Value::String(path)) => Some(content(path)?),
+            (Self::File | Self::Tree, Value::String(path)) => Some(content(path)?),
             (Self::Folder, Value::String(_)) => None,
             (Self::List { item, .. }, Value::Array(values)) => {
                 let mut kept = Vec::new();
@@ -241,7 +244,7 @@ impl Shape {
     fn fits(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Choice(words), Value::String(text)) => words.iter().any(|word| &word.name == text),
-            (Self::Text { .. } | Self::File | Self::Folder, Value::String(_))
+            (Self::Text { .. } | Self::File | Self::Folder | Self::Tree, Value::String(_))
             | (Self::Bool, Value::Bool(_))
             | (Self::Null, Value::Null)
             | (Self::List { .. }, Value::Array(_)) => true,
@@ -289,6 +292,7 @@ impl fmt::Display for Shape {
             Self::Choice(words) => join(f, words.iter().map(|word| word.name.as_str())),
             Self::File => write!(f, "path to a file"),
             Self::Folder => write!(f, "path to a folder"),
+            Self::Tree => write!(f, "path to a file or folder"),
             Self::List { item, min, max } => match (min, max) {
                 (Some(min), Some(max)) if min == max => write!(f, "list of {min} × {item}"),
                 _ => write!(f, "list of {item}"),

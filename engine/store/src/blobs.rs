@@ -1,10 +1,14 @@
 //! Bytes by the digest of their content.
 
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
-use crate::{Digest, Store, StoreError};
+use crate::digest::Hasher;
+use crate::{Digest, Store, StoreError, fault};
+
+/// Bytes that are read at once.
+const PART: usize = 1 << 20;
 
 impl Store {
     /// Stores bytes and returns their digest. Bytes that are there already are not written again.
@@ -20,27 +24,73 @@ impl Store {
         Ok(digest)
     }
 
+    /// Moves a file from [`Store::work_folder`] into the store and returns the digest of its bytes.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn take_file(&self, path: &Path) -> Result<Digest, StoreError> {
+        let refused = |error| StoreError::new("take in", path, error);
+        let digest = digest_of_file(path).map_err(refused)?;
+        let blob = self.blob_path(digest);
+        if digest_of_file(&blob).is_ok_and(|there| there == digest) {
+            return Ok(digest);
+        }
+        let mut permissions = fs::metadata(path).map_err(refused)?.permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(path, permissions).map_err(refused)?;
+        fault::point("blob: take").map_err(refused)?;
+        fs::rename(path, &blob)
+            .or_else(|_| {
+                fs::create_dir_all(blob.parent().unwrap_or(&self.root))?;
+                fs::rename(path, &blob)
+            })
+            .map_err(refused)?;
+        self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(blob);
+        Ok(digest)
+    }
+
     /// The bytes of that digest; `None` when they are not there or are damaged.
     pub fn get(&self, digest: Digest) -> Option<Vec<u8>> {
-        let bytes = fs::read(self.blob_path(digest)).ok()?;
-        (Digest::of(&bytes) == digest).then_some(bytes)
+        let path = self.blob_path(digest);
+        let bytes = fs::read(&path).ok()?;
+        if Digest::of(&bytes) == digest {
+            return Some(bytes);
+        }
+        // Out of the way, so that from now on `has` too says that it is lost.
+        let _ = fs::remove_file(&path);
+        None
+    }
+
+    /// Whether there is a file for that digest, its bytes unread.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
+    /// Where the bytes of that digest lie, checked; `None` when they are lost or damaged.
+    pub fn path_of(&self, digest: Digest) -> Option<PathBuf> {
+        let path = self.blob_path(digest);
+        if digest_of_file(&path).ok()? == digest {
+            return Some(path);
+        }
+        let _ = fs::remove_file(&path);
+        None
     }
 
     fn blob_path(&self, digest: Digest) -> PathBuf {
         let name = digest.to_string();
         self.root.join("blobs").join(&name[..2]).join(&name[2..])
     }
+}
 
-    /// Makes a file visible under its name only when it is whole and on the disk.
-    pub(crate) fn publish(&self, path: &std::path::Path, bytes: &[u8]) -> Result<(), StoreError> {
-        let refused = |error| StoreError::new("write", path, error);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(refused)?;
+/// The digest of a file's bytes, read in parts.
+pub(crate) fn digest_of_file(path: &Path) -> io::Result<Digest> {
+    let (mut file, mut hasher) = (File::open(path)?, Hasher::default());
+    let length = file.metadata()?.len();
+    let mut part = vec![0; usize::try_from(length).unwrap_or(PART).clamp(1, PART)];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(hasher.finish()),
+            read => drop(hasher.update(&part[..read])),
         }
-        let mut file = tempfile::NamedTempFile::new_in(self.root.join("tmp")).map_err(refused)?;
-        file.write_all(bytes).map_err(refused)?;
-        file.as_file().sync_data().map_err(refused)?;
-        file.persist(path).map_err(|error| refused(error.error))?;
-        Ok(())
     }
 }

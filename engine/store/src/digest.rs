@@ -21,7 +21,10 @@ impl Digest {
         &self.0
     }
 
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 }

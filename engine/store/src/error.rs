@@ -3,17 +3,51 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file system refused something.
+/// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the store cannot {action} {}: {source}", path.display())]
-pub struct StoreError {
-    action: &'static str,
-    path: PathBuf,
-    source: io::Error,
+pub enum StoreError {
+    /// The file system refused something.
+    #[error("the store cannot {action} {}: {source}", path.display())]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A later version of the program wrote it.
+    #[error("the store {} was written by a newer pipe (format {format}, this one reads {})", path.display(), crate::VERSION)]
+    Newer {
+        /// The store's folder.
+        path: PathBuf,
+        /// The number of its format.
+        format: u32,
+    },
 }
 
 impl StoreError {
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source }
+        Self::Refused { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn newer(path: &Path, format: u32) -> Self {
+        Self::Newer { path: path.to_owned(), format }
+    }
+
+    /// Whether the store may only be read.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if crate::is_refusal(source))
+    }
+
+    /// What a person can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "use that version, or another store: PIPE_STORE names one",
+            Self::Refused { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "make room on the disk, for instance with `pipe gc`, and run again: what is finished is kept"
+            }
+            Self::Refused { .. } => "see that the folder may be written, or name another with PIPE_STORE",
+        }
     }
 }

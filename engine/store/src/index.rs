@@ -12,6 +12,7 @@ use crate::Digest;
 
 const MAGIC: &[u8; 8] = b"pipeidx1";
 const HEADER: usize = 8 + 4 + 4 + 256 * 4;
+/// The digest of the content, and where it lies.
 const ENTRY: usize = 32 + 4 + 8 + 4;
 
 /// Where an item lies and what it holds.
@@ -19,7 +20,8 @@ const ENTRY: usize = 32 + 4 + 8 + 4;
 pub struct ItemEntry {
     /// The digest of the item's bytes.
     pub content: Digest,
-    pub(crate) pack: Digest,
+    /// The pack that it lies in.
+    pub pack: Digest,
     pub(crate) offset: u64,
     pub(crate) length: u32,
 }
@@ -112,5 +114,6 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 fn digest_at(bytes: &[u8], at: usize) -> Option<Digest> {
-    Some(Digest::from_bytes(bytes.get(at..at + 32)?.try_into().ok()?))
+    let bytes: [u8; 32] = bytes.get(at..at + 32)?.try_into().ok()?;
+    Some(Digest::from(bytes))
 }

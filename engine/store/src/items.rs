@@ -1,27 +1,15 @@
-//! Items by the key of their recipe, many to a pack.
-//!
-//! A pack is a file of items one after another, named by the digest of its content. A writer
-//! fills one, seals it and publishes an index file over it; readers take no lock.
+//! Finding and reading items. Readers take no lock.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::thread;
 
-use tempfile::NamedTempFile;
-
-use crate::digest::Hasher;
+use crate::files::{names, read_exact_at};
 use crate::index::{Index, ItemEntry};
-use crate::{Digest, Store, StoreError};
-
-/// A pack is sealed when it is larger than this, in bytes,
-const SEAL_BYTES: u64 = 64 << 20;
-/// or when it has been open for this long, so that a crash loses little work.
-const SEAL_AGE: Duration = Duration::from_secs(10);
-/// More index files than this are merged into one.
-const MAX_INDEXES: usize = 8;
+use crate::{Digest, Store};
 
 #[derive(Debug)]
 pub(crate) struct Items {
@@ -29,13 +17,15 @@ pub(crate) struct Items {
     indexes: PathBuf,
     /// Read when first asked for, so that a run without items pays nothing.
     loaded: RwLock<Option<Vec<Arc<Index>>>>,
-    open: Mutex<HashMap<Digest, File>>,
+    open: Mutex<HashMap<Digest, Arc<File>>>,
+    /// Held while a damaged pack is written anew.
+    salvage: Mutex<()>,
 }
 
 impl Items {
     pub(crate) fn new(root: &Path) -> Self {
         let (packs, indexes) = (root.join("packs"), root.join("index"));
-        Self { packs, indexes, loaded: RwLock::new(None), open: Mutex::default() }
+        Self { packs, indexes, loaded: RwLock::new(None), open: Mutex::default(), salvage: Mutex::default() }
     }
 
     fn indexes(&self) -> Vec<Arc<Index>> {
@@ -43,170 +33,116 @@ impl Items {
             return loaded.clone();
         }
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        loaded
-            .get_or_insert_with(|| index_files(&self.indexes).iter().filter_map(|path| read_index(path)).collect())
-            .clone()
+        loaded.get_or_insert_with(|| read_indexes(&self.indexes)).clone()
     }
 
-    fn add(&self, index: Index) {
+    pub(crate) fn add(&self, index: Index) {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &mut *loaded {
             loaded.push(Arc::new(index));
         }
     }
 
-    fn read(&self, entry: &ItemEntry) -> Option<Vec<u8>> {
+    pub(crate) fn forget(&self) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn pack(&self, pack: Digest) -> Option<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match open.entry(entry.pack) {
-            std::collections::hash_map::Entry::Occupied(file) => file.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(File::open(self.packs.join(entry.pack.to_string())).ok()?)
-            }
-        };
-        let mut bytes = vec![0; entry.length as usize];
-        file.seek(SeekFrom::Start(entry.offset)).ok()?;
-        file.read_exact(&mut bytes).ok()?;
-        if Digest::of(&bytes) == entry.content {
-            return Some(bytes);
+        if let Some(file) = open.get(&pack) {
+            return Some(file.clone());
         }
-        // Out of the way, so that its items are misses from now on and are computed again.
-        open.remove(&entry.pack);
-        let path = self.packs.join(entry.pack.to_string());
-        let _ = fs::rename(&path, path.with_extension("damaged"));
-        None
+        let file = Arc::new(File::open(self.packs.join(pack.to_string())).ok()?);
+        open.insert(pack, file.clone());
+        Some(file)
+    }
+
+    /// An item's bytes, `Err` when they are there but damaged.
+    fn read(&self, entry: &ItemEntry) -> Result<Option<Vec<u8>>, Damaged> {
+        let Some(file) = self.pack(entry.pack) else { return Ok(None) };
+        let mut bytes = vec![0; entry.length as usize];
+        if read_exact_at(&file, &mut bytes, entry.offset).is_err() {
+            return Ok(None);
+        }
+        if Digest::of(&bytes) == entry.content { Ok(Some(bytes)) } else { Err(Damaged) }
     }
 }
 
-fn index_files(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
+/// An item's bytes are not those of its digest.
+struct Damaged;
+
+/// All index files. One that vanishes while they are read has been merged into another, so they
+/// are listed anew.
+fn read_indexes(folder: &Path) -> Vec<Arc<Index>> {
+    loop {
+        let read: io::Result<Vec<_>> = names(folder).iter().map(|name| read_index(&folder.join(name))).collect();
+        match read {
+            Ok(indexes) => return indexes.into_iter().flatten().map(Arc::new).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return Vec::new(),
+        }
+    }
 }
 
-/// An index file whose name is the digest of its bytes; anything else is passed over.
-fn read_index(path: &Path) -> Option<Arc<Index>> {
-    let bytes = fs::read(path).ok()?;
-    let name = path.file_name()?.to_str()?;
-    (Digest::of(&bytes).to_string() == name).then(|| Index::parse(bytes).map(Arc::new))?
+/// An index file; `None` when it is not what its name, the digest of its bytes, says.
+pub(crate) fn read_index(path: &Path) -> io::Result<Option<Index>> {
+    let bytes = fs::read(path)?;
+    let named = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| Digest::of(&bytes).to_string() == name);
+    Ok(if named { Index::parse(bytes) } else { None })
 }
 
 impl Store {
+    /// Sees also what other processes have written since the items were first looked at.
+    pub fn refresh_items(&self) {
+        *self.items.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Which of these keys have an item: an entry for each that has one.
     pub fn find_items(&self, keys: &[Digest]) -> Vec<Option<ItemEntry>> {
         let indexes = self.items.indexes();
         let mut lengths: HashMap<Digest, u64> = HashMap::new();
-        let length = |pack: Digest| fs::metadata(self.items.packs.join(pack.to_string())).map_or(0, |file| file.len());
         let mut there = |entry: &ItemEntry| {
-            let whole = entry.offset + u64::from(entry.length);
-            *lengths.entry(entry.pack).or_insert_with(|| length(entry.pack)) >= whole
+            let length = *lengths.entry(entry.pack).or_insert_with(|| self.pack_length(entry.pack));
+            entry.offset.checked_add(u64::from(entry.length)).is_some_and(|whole| length >= whole)
         };
         keys.iter().map(|&key| indexes.iter().find_map(|index| index.find(key).filter(&mut there))).collect()
     }
 
+    /// The bytes of a sealed pack; 0 when it is lost. Where it is what it was, so are its items.
+    pub fn pack_length(&self, pack: Digest) -> u64 {
+        fs::metadata(self.items.packs.join(pack.to_string())).map_or(0, |file| file.len())
+    }
+
     /// The item's bytes; `None` when they are lost or damaged.
     pub fn item(&self, entry: &ItemEntry) -> Option<Vec<u8>> {
-        self.items.read(entry)
-    }
-
-    /// Starts writing items.
-    ///
-    /// # Errors
-    /// When no temporary file can be made.
-    pub fn item_writer(&self) -> Result<ItemWriter<'_>, StoreError> {
-        Ok(ItemWriter { store: self, pack: OpenPack::new(self)? })
-    }
-
-    /// Puts all index files into one when there are many. Two processes may do so at once: each
-    /// removes only what its own file covers.
-    fn merge_indexes(&self) -> Result<(), StoreError> {
-        let folder = self.root.join("index");
-        let paths = index_files(&folder);
-        if paths.len() <= MAX_INDEXES {
-            return Ok(());
+        match self.items.read(entry) {
+            Ok(bytes) => bytes,
+            Err(Damaged) => {
+                // From now on it is a miss, and computed again; what lies beside it is kept.
+                let _one_at_a_time = self.items.salvage.lock().unwrap_or_else(PoisonError::into_inner);
+                if self.pack_length(entry.pack) > 0 {
+                    let _ = self.salvage(entry.pack);
+                }
+                None
+            }
         }
-        let indexes: Vec<_> = paths.iter().filter_map(|path| read_index(path)).collect();
-        let merged = Index::build(indexes.iter().flat_map(|index| index.entries()).collect());
-        let name = folder.join(Digest::of(&merged).to_string());
-        self.publish(&name, &merged)?;
-        for path in paths.iter().filter(|path| **path != name) {
-            // A file that another process has removed already is as it should be.
-            let _ = fs::remove_file(path);
-        }
-        Ok(())
-    }
-}
-
-/// Writes items into packs; an item is visible to others once its pack is sealed.
-#[derive(Debug)]
-pub struct ItemWriter<'a> {
-    store: &'a Store,
-    pack: OpenPack,
-}
-
-#[derive(Debug)]
-struct OpenPack {
-    file: NamedTempFile,
-    digest: Hasher,
-    size: u64,
-    entries: Vec<(Digest, Digest, u64, u32)>,
-    since: Instant,
-}
-
-impl OpenPack {
-    fn new(store: &Store) -> Result<Self, StoreError> {
-        let folder = store.root.join("tmp");
-        let file = NamedTempFile::new_in(&folder).map_err(|error| StoreError::new("write in", &folder, error))?;
-        Ok(Self { file, digest: Hasher::default(), size: 0, entries: Vec::new(), since: Instant::now() })
-    }
-}
-
-impl ItemWriter<'_> {
-    /// Adds an item and returns the digest of its content.
-    ///
-    /// # Errors
-    /// When the file system refuses, or an item has 4 GiB or more.
-    pub fn put(&mut self, key: Digest, bytes: &[u8]) -> Result<Digest, StoreError> {
-        let refused = |pack: &OpenPack, error| StoreError::new("write", pack.file.path(), error);
-        let length = u32::try_from(bytes.len())
-            .map_err(|_| refused(&self.pack, std::io::Error::other("an item of 4 GiB or more")))?;
-        let content = Digest::of(bytes);
-        self.pack.file.write_all(bytes).map_err(|error| refused(&self.pack, error))?;
-        self.pack.digest.update(bytes);
-        // Found by its recipe, and by its content.
-        self.pack.entries.push((key, content, self.pack.size, length));
-        self.pack.entries.push((content, content, self.pack.size, length));
-        self.pack.size += u64::from(length);
-        if self.pack.size >= SEAL_BYTES || self.pack.since.elapsed() >= SEAL_AGE {
-            let pack = std::mem::replace(&mut self.pack, OpenPack::new(self.store)?);
-            seal(self.store, pack)?;
-        }
-        Ok(content)
     }
 
-    /// Seals the last pack.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn finish(self) -> Result<(), StoreError> {
-        seal(self.store, self.pack)?;
-        self.store.merge_indexes()
+    /// The bytes of many items, in their order, read by `threads` threads.
+    pub fn read_items(&self, entries: &[ItemEntry], threads: usize) -> Vec<Option<Vec<u8>>> {
+        // As they lie on the disk.
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_unstable_by_key(|&at| (entries[at].pack, entries[at].offset));
+        let part = order.len().div_ceil(threads.max(1)).max(1);
+        let mut all: Vec<Option<Vec<u8>>> = vec![None; entries.len()];
+        thread::scope(|scope| {
+            let read = |part: &[usize]| -> Vec<_> { part.iter().map(|&at| (at, self.item(&entries[at]))).collect() };
+            let parts: Vec<_> = order.chunks(part).map(|part| scope.spawn(move || read(part))).collect();
+            for (at, bytes) in parts.into_iter().flat_map(|part| part.join().unwrap_or_default()) {
+                all[at] = bytes;
+            }
+        });
+        all
     }
-}
-
-fn seal(store: &Store, pack: OpenPack) -> Result<(), StoreError> {
-    if pack.entries.is_empty() {
-        return Ok(());
-    }
-    let digest = pack.digest.finish();
-    let path = store.root.join("packs").join(digest.to_string());
-    let refused = |error| StoreError::new("write", &path, error);
-    pack.file.as_file().sync_data().map_err(refused)?;
-    pack.file.persist(&path).map_err(|error| refused(error.error))?;
-    let place = |(key, content, offset, length)| (key, ItemEntry { content, pack: digest, offset, length });
-    let bytes = Index::build(pack.entries.into_iter().map(place).collect());
-    store.publish(&store.root.join("index").join(Digest::of(&bytes).to_string()), &bytes)?;
-    if let Some(index) = Index::parse(bytes) {
-        store.items.add(index);
-    }
-    Ok(())
 }

@@ -30,7 +30,7 @@ proptest! {
         let store = Store::open(folder.path()).unwrap();
         let mut expected: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
         for items in writers {
-            let mut writer = store.item_writer().unwrap();
+            let mut writer = store.item_writer();
             for (name, bytes) in items {
                 // A recipe gives one item, always the same.
                 let bytes = expected.entry(name).or_insert(bytes).clone();
@@ -57,7 +57,7 @@ fn a_flipped_bit_anywhere_is_a_miss() {
     let store = Store::open(folder.path()).unwrap();
     let blob = store.put(b"a blob of some bytes").unwrap();
     store.put_document("nodes", "one", &vec![1, 2, 3]).unwrap();
-    let mut writer = store.item_writer().unwrap();
+    let mut writer = store.item_writer();
     for name in 0..5 {
         writer.put(key(name), format!("item {name}").as_bytes()).unwrap();
     }

@@ -1,16 +1,14 @@
 //! `dataset.csv`.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use csv::ReaderBuilder;
-use pipe_core::{Failure, ItemFailure, Kind, Reading, Record, Records, Source};
+use pipe_core::{Failure, ItemFailure, Kind, Record, Records, Source};
 use pipe_spec::{ArtifactType, FilePath, FolderPath, Port};
-use pipe_store::Digest;
+use pipe_world::{Absent, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::fingerprint::fingerprint;
 
 /// Reads a table of labels, and finds each row's file in one or more object trees.
 ///
@@ -32,6 +30,21 @@ pub(crate) struct Csv {
     /// The column that holds the label.
     #[serde(default = "default_value")]
     value: String,
+    /// What a file is known by.
+    #[serde(default)]
+    identity: Identity,
+}
+
+/// What a file is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Identity {
+    /// Its bytes, which are read whenever they may have changed.
+    #[default]
+    Content,
+    /// Its name, the SHA-1 of its bytes. So large trees need not be read to find that nothing
+    /// changed; the SHA-1 is checked when the bytes are read anyway.
+    Name,
 }
 
 fn default_id() -> String {
@@ -49,36 +62,22 @@ impl Kind for Csv {
 }
 
 impl Source for Csv {
-    fn read(&self) -> Result<Reading, Failure> {
-        let mut rows = self.rows()?;
-        let mut files = HashMap::new();
+    fn read(&self, world: &World) -> Result<Records, Failure> {
+        let mut rows = self.rows(world)?;
         if !self.objects.is_empty() {
-            let paths = self.find(&rows)?;
-            let mut broken = Vec::new();
-            for ((row, path), digest) in rows.iter_mut().zip(&paths).zip(fingerprint(&paths)) {
-                match digest {
-                    Ok(digest) => {
-                        row.content = Some(digest);
-                        files.insert(digest, path.clone());
-                    }
-                    Err(reason) => broken.push(ItemFailure { id: row.id.clone(), reason }),
-                }
-            }
-            if !broken.is_empty() {
-                return Err(Failure::items(format!("{} files cannot be read", broken.len()), broken).param("objects"));
-            }
+            self.find(world, &mut rows)?;
         }
-        Ok(Reading { records: Records::new(rows), files })
+        Ok(Records::new(rows))
     }
 }
 
 impl Csv {
-    fn rows(&self) -> Result<Vec<Record>, Failure> {
+    fn rows(&self, world: &World) -> Result<Vec<Record>, Failure> {
         let path = self.labels.path();
         let name = path.display().to_string();
         let unreadable =
             |error: std::io::Error| Failure::new("pipe::data", format!("cannot read {name}: {error}")).param("labels");
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let (bytes, _) = world.read(path).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line =
                 error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -137,42 +136,48 @@ impl Csv {
         Ok(rows)
     }
 
-    /// Every row's file.
-    fn find(&self, rows: &[Record]) -> Result<Vec<PathBuf>, Failure> {
-        let mut paths = Vec::with_capacity(rows.len());
-        let mut lost = Vec::new();
-        for row in rows {
-            let inside = Path::new(&row.id).components().all(|part| matches!(part, Component::Normal(_)));
-            if !inside {
-                lost.push(ItemFailure { id: row.id.clone(), reason: "leads out of the object trees".into() });
-                continue;
-            }
-            let place = |tree: &FolderPath| {
-                let nested = match (row.id.get(..2), row.id.get(2..4)) {
-                    (Some(first), Some(second)) => tree.path().join(first).join(second).join(&row.id),
-                    _ => tree.path().join(&row.id),
+    /// Gives every row the digest of its file.
+    fn find(&self, world: &World, rows: &mut [Record]) -> Result<(), Failure> {
+        let outside = |row: &Record| !Path::new(&row.id).components().all(|part| matches!(part, Component::Normal(_)));
+        let identity = match self.identity {
+            Identity::Content => pipe_world::Identity::Content,
+            Identity::Name => pipe_world::Identity::Name,
+        };
+        let places = |at: usize| {
+            let id = &rows[at].id;
+            let nested = (id.get(..2), id.get(2..4));
+            let trees = if outside(&rows[at]) { &[] } else { self.objects.as_slice() };
+            trees.iter().flat_map(move |tree| {
+                let nested = match nested {
+                    (Some(first), Some(second)) => Some(tree.path().join(first).join(second).join(id)),
+                    _ => None,
                 };
-                if nested.is_file() {
-                    Some(nested)
-                } else {
-                    Some(tree.path().join(&row.id)).filter(|flat| flat.is_file())
-                }
-            };
-            match self.objects.iter().find_map(place) {
-                Some(path) => paths.push(path),
-                None => lost.push(ItemFailure { id: row.id.clone(), reason: "in no object tree".into() }),
+                nested.into_iter().chain([tree.path().join(id)])
+            })
+        };
+        let found = world.find(rows.len(), identity, places);
+        let (mut lost, mut unreadable) = (Vec::new(), Vec::new());
+        for (row, found) in rows.iter_mut().zip(found) {
+            let failure = |reason: String| ItemFailure { id: row.id.clone(), reason };
+            match found {
+                Ok(digest) => row.content = Some(digest),
+                Err(Absent::Nowhere) if outside(row) => lost.push(failure("leads out of the object trees".into())),
+                Err(Absent::Nowhere) => lost.push(failure("in no object tree".into())),
+                Err(Absent::Unnamed) => unreadable.push(failure("its name is no SHA-1".into())),
+                Err(Absent::Unreadable(reason)) => unreadable.push(failure(reason)),
             }
         }
-        if lost.is_empty() {
-            return Ok(paths);
+        if !lost.is_empty() {
+            let noun = if lost.len() == 1 { "row has" } else { "rows have" };
+            let message = format!("{} {noun} no file", lost.len());
+            return Err(Failure::items(message, lost)
+                .param("objects[0]")
+                .help("a file lies at xx/yy/NAME, xx and yy being the first four letters of NAME"));
         }
-        let noun = if lost.len() == 1 { "row has" } else { "rows have" };
-        let message = format!("{} {noun} no file", lost.len());
-        Err(Failure::items(message, lost)
-            .param("objects[0]")
-            .help("a file lies at xx/yy/NAME, xx and yy being the first four letters of NAME"))
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let noun = if unreadable.len() == 1 { "file" } else { "files" };
+        Err(Failure::items(format!("{} {noun} cannot be used", unreadable.len()), unreadable).param("objects"))
     }
 }
-
-/// Files by digest.
-pub(super) type Files = HashMap<Digest, PathBuf>;

@@ -1,15 +1,12 @@
 //! `dataset.folder`.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipe_core::{Failure, ItemFailure, Kind, Reading, Record, Records, Source};
+use pipe_core::{Failure, ItemFailure, Kind, Record, Records, Source};
 use pipe_spec::{ArtifactType, FolderPath, Port};
+use pipe_world::{Absent, Identity, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::csv::Files;
-use super::fingerprint::fingerprint;
 
 /// Files with these endings are taken, whatever their case.
 const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -34,10 +31,10 @@ impl Kind for Folder {
 }
 
 impl Source for Folder {
-    fn read(&self) -> Result<Reading, Failure> {
+    fn read(&self, world: &World) -> Result<Records, Failure> {
         let root = self.path.path();
         let mut found: Vec<(String, PathBuf)> = Vec::new();
-        let classes: Vec<PathBuf> = list(root)?.into_iter().filter(|path| path.is_dir()).collect();
+        let classes: Vec<PathBuf> = list(world, root)?.into_iter().filter(|path| path.is_dir()).collect();
         if classes.is_empty() {
             return Err(Failure::new("pipe::data", format!("{} has no folders", root.display()))
                 .param("path")
@@ -46,36 +43,34 @@ impl Source for Folder {
         for class in &classes {
             let label = name(class);
             let before = found.len();
-            images(class, &mut |path| found.push((label.clone(), path)))?;
+            images(world, class, &mut |path| found.push((label.clone(), path)))?;
             if found.len() == before {
                 return Err(Failure::new("pipe::data", format!("the class `{label}` has no images"))
                     .param("path")
                     .help(format!("put images into {} or remove the folder", class.display())));
             }
         }
-        let paths: Vec<PathBuf> = found.iter().map(|(_, path)| path.clone()).collect();
-        let (mut rows, mut files, mut broken) = (Vec::new(), Files::new(), Vec::new());
-        for ((value, path), digest) in found.into_iter().zip(fingerprint(&paths)) {
+        let digests = world.find(found.len(), Identity::Content, |at| [found[at].1.clone()]);
+        let (mut rows, mut broken) = (Vec::new(), Vec::new());
+        for ((value, path), digest) in found.into_iter().zip(digests) {
             let id = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             match digest {
-                Ok(digest) => {
-                    rows.push(Record { id, value, split: None, content: Some(digest) });
-                    files.insert(digest, path);
-                }
-                Err(reason) => broken.push(ItemFailure { id, reason }),
+                Ok(digest) => rows.push(Record { id, value, split: None, content: Some(digest) }),
+                Err(Absent::Unreadable(reason)) => broken.push(ItemFailure { id, reason }),
+                Err(_) => broken.push(ItemFailure { id, reason: "not a file".to_owned() }),
             }
         }
         if broken.is_empty() {
-            return Ok(Reading { records: Records::new(rows), files });
+            return Ok(Records::new(rows));
         }
         Err(Failure::items(format!("{} files cannot be read", broken.len()), broken).param("path"))
     }
 }
 
-fn images(folder: &Path, take: &mut impl FnMut(PathBuf)) -> Result<(), Failure> {
-    for path in list(folder)? {
+fn images(world: &World, folder: &Path, take: &mut impl FnMut(PathBuf)) -> Result<(), Failure> {
+    for path in list(world, folder)? {
         if path.is_dir() {
-            images(&path, take)?;
+            images(world, &path, take)?;
         } else if path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
         {
             take(path);
@@ -85,14 +80,11 @@ fn images(folder: &Path, take: &mut impl FnMut(PathBuf)) -> Result<(), Failure> 
 }
 
 /// What lies in a folder, sorted by name, hidden names left out.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn list(world: &World, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable =
         |error| Failure::new("pipe::data", format!("cannot list {}: {error}", folder.display())).param("path");
-    let entries = fs::read_dir(folder).map_err(unreadable)?;
-    let mut paths: Vec<PathBuf> =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().map_err(unreadable)?;
+    let mut paths = world.list(folder).map_err(unreadable)?;
     paths.retain(|path| !name(path).starts_with('.'));
-    paths.sort();
     Ok(paths)
 }
 

@@ -2,6 +2,5 @@
 
 pub(crate) mod csv;
 mod draw;
-mod fingerprint;
 pub(crate) mod folder;
 pub(crate) mod synthetic;

@@ -31,8 +31,8 @@ impl Kind for EvalClassifier {
 }
 
 impl Whole for EvalClassifier {
-    fn run(&self, inputs: &Inputs<'_>, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
-        let (head, classes) = read_head(inputs.document("model")?, job.store)?;
+    fn run(&self, inputs: &Inputs<'_>, _: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
+        let (head, classes) = read_head(inputs, "model")?;
         let items = inputs.items("data")?;
         let rows = &inputs.collection("data")?.records.rows;
         let mut labels = Vec::with_capacity(rows.len());

@@ -75,6 +75,7 @@ impl Kind for PreprocessImage {
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
     const OUTPUTS: &'static [Port] = &[Port::new("images", ArtifactType::Images)];
+    const NOT_OF_ITEMS: &'static [&'static str] = &["on_error"];
 
     fn demand(&self) -> Demand {
         Demand::Cores

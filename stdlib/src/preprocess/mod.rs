@@ -1,6 +1,7 @@
 //! From a file's bytes to pixels.
 
 mod decode;
+pub(crate) mod files;
 pub(crate) mod image;
 mod pixels;
 mod resize;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Document, Failure, Job};
+use pipe_core::{Document, Failure, Inputs, Job};
 use pipe_nn::{Head, LayerRow, network};
-use pipe_store::Store;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde_json::{Value, json};
@@ -44,10 +43,11 @@ pub(super) fn write(
     Ok(Document { json, parts })
 }
 
-/// Reads the head of a model back, with its classes.
-pub(crate) fn read_head(model: &Document, store: &Store) -> Result<(Head, Vec<String>), Failure> {
+/// Reads the head of the model at an input back, with its classes.
+pub(crate) fn read_head(inputs: &Inputs<'_>, input: &str) -> Result<(Head, Vec<String>), Failure> {
     let broken = || Failure::new("pipe::data", "the model has no readable head").help("train it again");
-    let bytes = model.parts.get("head").and_then(|&digest| store.get(digest)).ok_or_else(broken)?;
+    let model = inputs.document(input)?;
+    let bytes = inputs.part(input, "head")?.ok_or_else(broken)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|_| broken())?;
     let tensor = |name: &str| file.tensor(name).map_err(|_| broken());
     let numbers = |name: &str| -> Result<Vec<f32>, Failure> {

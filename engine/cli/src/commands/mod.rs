@@ -1,15 +1,24 @@
 //! The commands, a file each.
 
 pub(crate) mod check;
+pub(crate) mod clean;
+pub(crate) mod diff;
+pub(crate) mod gc;
 pub(crate) mod init;
+pub(crate) mod log;
 pub(crate) mod nodes;
 pub(crate) mod plan;
+pub(crate) mod restore;
 pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod show;
+pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod why;
 
 use petgraph::graph::NodeIndex;
-use pipe_core::Plan;
+use pipe_core::{Context, Plan};
+use pipe_lang::Problems;
 
 use crate::project::Project;
 use crate::{Stop, diagnostic};
@@ -33,9 +42,12 @@ fn targets(project: &Project) -> Result<Vec<NodeIndex>, Stop> {
 }
 
 /// Plans a project.
-fn plan_of(kinds: &pipe_core::Kinds, project: &Project, targets: &[NodeIndex]) -> Result<Plan, Stop> {
-    Plan::new(&project.pipeline, kinds, &project.store, targets, project.last.as_ref()).map_err(|problems| {
-        diagnostic::print(&problems.0);
-        Stop::Mistake
-    })
+fn plan_of(context: Context<'_>, targets: &[NodeIndex]) -> Result<Plan, Stop> {
+    Plan::new(context, targets).map_err(mistakes)
+}
+
+/// Tells all that is wrong with a pipeline.
+fn mistakes(problems: Problems) -> Stop {
+    diagnostic::print(&problems.0);
+    Stop::Mistake
 }

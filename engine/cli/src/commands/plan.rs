@@ -10,7 +10,7 @@ use crate::{Stop, diagnostic, output, table};
 
 pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
     let project = Project::open(kinds, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
-    let plan = super::plan_of(kinds, &project, &super::targets(&project)?)?;
+    let plan = super::plan_of(project.context(kinds, args.rehash), &super::targets(&project)?)?;
     if args.format == Format::Json {
         let nodes: Vec<Value> = plan.nodes.iter().map(json_node).collect();
         output::result(&format!("{}\n", json!({ "pipeline": project.pipeline.name, "nodes": nodes })))?;
@@ -18,7 +18,7 @@ pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
         let rows: Vec<_> = plan
             .nodes
             .iter()
-            .map(|node| vec![node.name.clone(), word(&node.status).to_owned(), detail(node)])
+            .map(|node| vec![node.name.clone(), node.status.word().to_owned(), detail(node)])
             .collect();
         output::result(&table::table(&["node", "", ""], &rows))?;
     }
@@ -34,16 +34,7 @@ pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
     if failed.is_empty() { Ok(()) } else { Err(Stop::Failed) }
 }
 
-pub(super) fn word(status: &Status) -> &'static str {
-    match status {
-        Status::Cached => "cached",
-        Status::Run(_) => "run",
-        Status::Blocked(_) => "blocked",
-        Status::Failed(_) => "failed",
-    }
-}
-
-fn detail(node: &PlannedNode) -> String {
+pub(super) fn detail(node: &PlannedNode) -> String {
     let mut parts = Vec::new();
     match &node.status {
         Status::Run(reason) => parts.push(reason.clone()),
@@ -63,7 +54,7 @@ fn detail(node: &PlannedNode) -> String {
 fn json_node(node: &PlannedNode) -> Value {
     json!({
         "name": node.name,
-        "status": word(&node.status),
+        "status": node.status.word(),
         "detail": detail(node),
         "changes": node.changes,
         "key": node.manifest.as_ref().map(|manifest| manifest.key()),

@@ -1,66 +1,109 @@
 //! `pipe show`.
 
-use pipe_core::{Artifact, Collection, Document, Kinds, Records};
-use pipe_store::Digest;
+use pipe_core::{Artifact, Collection, Document, Kinds, Records, Run, Status, Table, run_nodes, table as core_table};
+use pipe_spec::{ArtifactType, Port};
+use pipe_store::{Digest, Store};
 use serde_json::{Value, json};
 
-use crate::args::{ArtifactFormat, ShowArgs};
-use crate::number::count;
-use crate::project::{Project, Settings};
+use crate::args::{ArtifactFormat, FileArgs, ShowArgs};
+use crate::number::{count, seconds};
+use crate::project::{Project, Settings, split_words};
 use crate::{Stop, diagnostic, output, table};
 
 pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
-    let mut project =
-        Project::open(kinds, &args.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
-    let [wanted]: &[String; 1] = &project.nodes.clone().try_into().map_err(|_| {
-        diagnostic::error("which node?", Some("name one: `pipe show NODE` or `pipe show NODE.OUTPUT`"));
-        Stop::Mistake
-    })?;
-    let (name, output) = match wanted.split_once('.') {
-        Some((name, output)) => (name.to_owned(), Some(output.to_owned())),
-        None => (wanted.clone(), None),
+    let (file, words) = split_words(&args.file.words);
+    let [word] = words.as_slice() else {
+        let hint = "name one: `pipe show NODE`, `pipe show NODE.OUTPUT` or `pipe show RUN`";
+        diagnostic::error("show what?", Some(hint));
+        return Err(Stop::Mistake);
     };
-    project.nodes = vec![name.clone()];
-    let digest = find(kinds, &project, args, &name, output.as_deref())?;
-    let Some(artifact) = Artifact::load(&project.store, digest) else {
+    let wanted = Wanted::new(word);
+    let words = vec![file.to_string_lossy().into_owned(), wanted.node.clone()];
+    let file_args = FileArgs { words, set: args.file.set.clone() };
+    let project =
+        Project::open(kinds, &file_args, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    if project.pipeline.find(&wanted.node).is_err() {
+        let runs = super::runs::of_file(&project.store, Some(&project.id));
+        if let Some(run) = super::runs::find(&runs, word) {
+            return output::result(&match args.format {
+                ArtifactFormat::Json => format!("{:#}\n", super::log::as_json(&project.store, run)),
+                _ => run_text(&project.store, run),
+            });
+        }
+    }
+    if args.log {
+        return output::result(&log_of(&project, &wanted.node)?);
+    }
+    let (port, digest) = find(kinds, &project, &file_args, &wanted)?;
+    let Some(artifact) = project.context(kinds, false).artifact(digest) else {
         diagnostic::error("it is no longer in the store", Some("`pipe run` computes it again"));
         return Err(Stop::Failed);
     };
     let text = match args.format {
         ArtifactFormat::Json => format!("{:#}\n", body(&artifact)),
-        ArtifactFormat::Csv => csv(&artifact).ok_or_else(|| {
-            diagnostic::error(&format!("`{wanted}` is not a table"), Some("use --format text or json"));
-            Stop::Mistake
-        })?,
+        ArtifactFormat::Csv if port.artifact == ArtifactType::Metrics && wanted.output.is_none() => {
+            return Err(no_table(word));
+        }
+        ArtifactFormat::Csv => {
+            let csv = core_table(&artifact).and_then(|table| String::from_utf8(table.to_csv()?).ok());
+            csv.ok_or_else(|| no_table(word))?
+        }
         ArtifactFormat::Text => text(&artifact, args.rows),
     };
     output::result(&text)
 }
 
+fn no_table(word: &str) -> Stop {
+    diagnostic::error(&format!("`{word}` is not a table"), Some("use --format text or json"));
+    Stop::Mistake
+}
+
+/// A node, and an output of it where one is named.
+pub(super) struct Wanted {
+    pub(super) node: String,
+    pub(super) output: Option<String>,
+}
+
+impl Wanted {
+    pub(super) fn new(word: &str) -> Self {
+        match word.split_once('.') {
+            Some((node, output)) => Self { node: node.to_owned(), output: Some(output.to_owned()) },
+            None => Self { node: word.to_owned(), output: None },
+        }
+    }
+}
+
 /// The digest of a node's output in the last run, or with the settings given.
-fn find(kinds: &Kinds, project: &Project, args: &ShowArgs, name: &str, output: Option<&str>) -> Result<Digest, Stop> {
+pub(super) fn find(
+    kinds: &Kinds,
+    project: &Project,
+    args: &FileArgs,
+    wanted: &Wanted,
+) -> Result<(&'static Port, Digest), Stop> {
+    let name = &wanted.node;
     let index = super::targets(project)?.first().copied().ok_or(Stop::Mistake)?;
     let kind = &project.pipeline.graph[index].kind;
-    let port = match output {
+    let port = match &wanted.output {
         Some(output) => kind.output(output),
         None => kind.outputs.first(),
     };
     let Some(port) = port else {
         let all: Vec<_> = kind.outputs.iter().map(|port| port.name).collect();
-        let message = format!("`{name}` has no output `{}`", output.unwrap_or_default());
+        let message = format!("`{name}` has no output `{}`", wanted.output.as_deref().unwrap_or_default());
         diagnostic::error(&message, Some(&format!("its outputs: {}", all.join(", "))));
         return Err(Stop::Mistake);
     };
-    let outputs = if args.file.set.is_empty() {
-        project.last.as_ref().and_then(|run| run.nodes.get(name)).map(|node| node.outputs.clone())
+    let last = project.last.as_ref().and_then(|last| last.nodes.get(name));
+    let outputs = if args.set.is_empty() {
+        last.map(|node| node.result.outputs.clone())
     } else {
-        let plan = super::plan_of(kinds, project, &[])?;
-        plan.nodes.into_iter().find(|node| node.name == name).map(|node| node.outputs)
+        let plan = super::plan_of(project.context(kinds, false), &[])?;
+        let node = plan.nodes.into_iter().find(|node| node.name == *name);
+        node.filter(|node| matches!(node.status, Status::Cached)).map(|node| node.outputs)
     };
-    outputs.and_then(|outputs| outputs.get(port.name).copied()).ok_or_else(|| {
-        let streamed =
-            project.last.as_ref().is_some_and(|run| run.nodes.get(name).is_some_and(|node| node.status.is_done()));
-        let (message, hint) = if streamed && kind.per_item {
+    let digest = outputs.and_then(|outputs| outputs.get(port.name).copied());
+    digest.map(|digest| (port, digest)).ok_or_else(|| {
+        let (message, hint) = if last.is_some() && kind.per_item {
             (
                 format!("the items of `{name}` pass into the next node and are not stored"),
                 "write `keep: true` on the node to store them",
@@ -73,11 +116,54 @@ fn find(kinds: &Kinds, project: &Project, args: &ShowArgs, name: &str, output: O
     })
 }
 
+/// What a node's command wrote to its terminal.
+fn log_of(project: &Project, node: &str) -> Result<String, Stop> {
+    let last = project.last.as_ref().and_then(|last| last.nodes.get(node));
+    let log = last.and_then(|node| project.store.get(node.result.log?));
+    log.map(|log| String::from_utf8_lossy(&log).into_owned()).ok_or_else(|| {
+        diagnostic::error(&format!("`{node}` has no log"), Some("nodes that run a command keep one"));
+        Stop::Failed
+    })
+}
+
+fn run_text(store: &Store, run: &Run) -> String {
+    let mut text = format!("{}  {}\n", run.id, super::log::ending(run));
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}  {value}\n"));
+    line("pipeline", format!("{} ({})", run.pipeline, run.file));
+    line("began", run.time.clone());
+    line("took", seconds(run.seconds));
+    line("device", run.device.clone());
+    line("version", run.version.clone());
+    if !run.settings.is_empty() {
+        line("settings", run.settings.join(" "));
+    }
+    for (name, value) in &run.params {
+        line("param", format!("{name} = {value}"));
+    }
+    let nodes = run_nodes(store, run).unwrap_or_default();
+    let names: std::collections::BTreeSet<&String> = nodes.keys().chain(run.ran.keys()).collect();
+    let row = |name: &String| {
+        let report = run.ran.get(name);
+        let status = report.map_or("reused", |report| report.status.word());
+        let items = nodes.get(name).map_or(0, |result| result.items);
+        let took = report.map_or_else(String::new, |report| seconds(report.seconds));
+        let numbers = nodes.get(name).map(|result| &result.metrics).into_iter().flatten();
+        let numbers: Vec<String> = numbers.map(|(name, value)| format!("{name} {value:.4}")).take(4).collect();
+        let items = if items > 0 { count(items) } else { String::new() };
+        vec![name.clone(), status.to_owned(), items, took, numbers.join("  ")]
+    };
+    let rows: Vec<Vec<String>> = names.into_iter().map(row).collect();
+    text.push('\n');
+    text.push_str(&table::table(&["node", "", "items", "took", "metrics"], &rows));
+    text
+}
+
 fn body(artifact: &Artifact) -> Value {
     match artifact {
         Artifact::Records(records) => json!(records),
         Artifact::Collection(collection) => json!(collection),
         Artifact::Document(document) => document.json.clone(),
+        Artifact::Files(files) => json!(files),
     }
 }
 
@@ -86,12 +172,13 @@ fn text(artifact: &Artifact, rows: usize) -> String {
         Artifact::Records(records) => records_text(records, rows),
         Artifact::Collection(collection) => collection_text(collection, rows),
         Artifact::Document(document) => document_text(document, rows),
+        files => core_table(files).map(|table| head(&table, rows)).unwrap_or_default(),
     }
 }
 
 fn records_text(records: &Records, rows: usize) -> String {
-    let (header, table_rows) = records_table(records);
-    let mut text = head((&header, &table_rows), rows);
+    let mut text =
+        core_table(&Artifact::Records(records.clone())).map(|table| head(&table, rows)).unwrap_or_default();
     let mut counts: Vec<Vec<String>> = Vec::new();
     let splits: std::collections::BTreeSet<_> = records.rows.iter().map(|row| row.split).collect();
     for split in &splits {
@@ -127,8 +214,8 @@ fn collection_text(collection: &Collection, rows: usize) -> String {
 
 fn document_text(document: &Document, rows: usize) -> String {
     let json = &document.json;
-    if let Some((header, all)) = document_table(document) {
-        return head((&header, &all), rows);
+    if let Some(table) = core_table(&Artifact::Document(document.clone())) {
+        return head(&table, rows);
     }
     let mut text = String::new();
     if let Some(layers) = json["layers"].as_array() {
@@ -188,64 +275,12 @@ fn fields(text: &mut String, path: &str, value: &Value) {
     }
 }
 
-type Table = (Vec<String>, Vec<Vec<String>>);
-
-fn head((header, rows): (&[String], &[Vec<String>]), shown: usize) -> String {
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+fn head(table: &Table, shown: usize) -> String {
+    let header: Vec<&str> = table.header.iter().map(String::as_str).collect();
+    let rows = &table.rows;
     let mut text = table::table(&header, &rows[..rows.len().min(shown)]);
     if rows.len() > shown {
         text.push_str(&format!("… {} rows more; --rows N shows more, --format csv all\n", count(rows.len() - shown)));
     }
     text
-}
-
-fn records_table(records: &Records) -> Table {
-    let split = records.rows.iter().any(|row| row.split.is_some());
-    let mut header = vec!["objectId".to_owned(), "value".to_owned()];
-    header.extend(split.then(|| "type".to_owned()));
-    let row = |row: &pipe_core::Record| {
-        let part = split.then(|| row.split.map_or("", |split| split.name()).to_owned());
-        [row.id.clone(), row.value.clone()].into_iter().chain(part).collect()
-    };
-    (header, records.rows.iter().map(row).collect())
-}
-
-/// The table that a document holds, where it holds one: predictions or a history of epochs.
-fn document_table(document: &Document) -> Option<Table> {
-    let json = &document.json;
-    let number = |value: &Value| value.as_f64().map_or_else(String::new, |value| format!("{value:.6}"));
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    if let Some(rows) = json["rows"].as_array() {
-        let classes = json["classes"].as_array()?;
-        let names = classes.iter().map(|class| format!("p({})", word(class)));
-        let header = ["objectId", "value", "type", "predicted"].map(str::to_owned).into_iter().chain(names).collect();
-        let row = |row: &Value| {
-            let cells = ["objectId", "value", "type", "predicted"].map(|key| word(&row[key]));
-            let each = row["probabilities"].as_array().into_iter().flatten().map(number);
-            cells.into_iter().chain(each).collect()
-        };
-        return Some((header, rows.iter().map(row).collect()));
-    }
-    let columns = json["epochs"].as_object()?;
-    let names: Vec<&String> = columns.keys().collect();
-    let length = columns.values().next()?.as_array()?.len();
-    let header = ["epoch".to_owned()].into_iter().chain(names.iter().map(|&name| name.clone())).collect();
-    let row = |at: usize| {
-        [(at + 1).to_string()].into_iter().chain(columns.values().map(|column| number(&column[at]))).collect()
-    };
-    Some((header, (0..length).map(row).collect()))
-}
-
-fn csv(artifact: &Artifact) -> Option<String> {
-    let (header, rows) = match artifact {
-        Artifact::Records(records) => records_table(records),
-        Artifact::Collection(collection) => records_table(&collection.records),
-        Artifact::Document(document) => document_table(document)?,
-    };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&header).ok()?;
-    for row in &rows {
-        writer.write_record(row).ok()?;
-    }
-    String::from_utf8(writer.into_inner().ok()?).ok()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pipe_core::Event;
 
 use super::Progress;
-use super::summary::{finished_line, name_width, node_line};
+use super::summary::{finished_line, name_width, node_line, waiting_line};
 use crate::number::{count, counted};
 use crate::output;
 
@@ -31,6 +31,7 @@ impl Progress for Plain {
                     say(&format!("  {node}: {} of {}", count(*done), count(*total)));
                 }
             }
+            Event::Waiting { node } => say(&waiting_line(node)),
             Event::Note { node, text } => say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => say(&node_line(node, report, self.width)),
             Event::Finished { .. } => finished_line(event).iter().for_each(|line| say(line)),

@@ -47,6 +47,11 @@ fn mark(status: NodeStatus) -> StyledObject<&'static str> {
     .for_stderr()
 }
 
+/// A node waits for another process.
+pub(super) fn waiting_line(node: &str) -> String {
+    format!("  {node}: another pipe process computes it; waiting")
+}
+
 /// `epoch 3/10  loss 0.412  accuracy 0.870  val_loss 0.430  val_accuracy 0.861`.
 pub(super) fn epoch_line(epoch: usize, epochs: usize, values: &BTreeMap<String, f64>) -> String {
     let order = ["loss", "accuracy", "val_loss", "val_accuracy"];

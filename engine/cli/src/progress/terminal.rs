@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use pipe_core::Event;
 
 use super::Progress;
-use super::summary::{epoch_line, finished_line, name_width, node_line};
+use super::summary::{epoch_line, finished_line, name_width, node_line, waiting_line};
 
 pub(super) struct Terminal {
     bars: MultiProgress,
@@ -56,6 +56,7 @@ impl Progress for Terminal {
                     bar.set_message(epoch_line(*epoch, *epochs, values));
                 }
             }
+            Event::Waiting { node } => self.say(&waiting_line(node)),
             Event::Note { node, text } => self.say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => {
                 if let Some(bar) = self.running.remove(node) {

@@ -1,0 +1,78 @@
+//! `pipe log`.
+
+use std::collections::BTreeMap;
+
+use pipe_core::{Kinds, NodeStatus, Run, run_nodes};
+use pipe_store::Store;
+use serde_json::{Value, json};
+
+use crate::args::{Format, LogArgs};
+use crate::number::{count, seconds};
+use crate::project::{Place, split_words};
+use crate::{Stop, diagnostic, output, table};
+
+/// Metrics that the list shows.
+const SHOWN: [&str; 4] = ["accuracy", "loss", "val_accuracy", "val_loss"];
+
+pub(crate) fn log(_: &Kinds, args: &LogArgs) -> Result<(), Stop> {
+    let (file, _) = split_words(&args.file.words);
+    let place = Place::of(&file).map_err(|error| diagnostic::unusable(&error))?;
+    let mut runs = super::runs::of_file(&place.store, if args.all { None } else { Some(&place.id) });
+    runs.truncate(args.runs);
+    if args.format == Format::Json {
+        let runs: Vec<Value> = runs.iter().map(|run| as_json(&place.store, run)).collect();
+        return output::result(&format!("{:#}\n", json!(runs)));
+    }
+    if runs.is_empty() {
+        return output::result("no runs yet\n");
+    }
+    let rows: Vec<Vec<String>> = runs.iter().map(|run| row(&place.store, run)).collect();
+    output::result(&table::table(&["run", "pipeline", "", "ran", "reused", "took", "settings", "metrics"], &rows))
+}
+
+fn row(store: &Store, run: &Run) -> Vec<String> {
+    let ran = run.ran.values().filter(|report| report.status.is_done()).count();
+    let metrics = metrics(store, run);
+    let mut shown = Vec::new();
+    for name in SHOWN {
+        // The last node in the order of names that has it: evaluation comes before training.
+        let found = metrics.iter().find(|(metric, _)| metric.rsplit('.').next() == Some(name));
+        shown.extend(found.map(|(_, value)| format!("{name} {value:.4}")));
+    }
+    vec![
+        run.id.clone(),
+        run.pipeline.clone(),
+        ending(run).to_owned(),
+        count(ran),
+        count(run.reused),
+        seconds(run.seconds),
+        run.settings.join(" "),
+        shown.join("  "),
+    ]
+}
+
+/// `ok`, `failed` or `interrupted`.
+pub(super) fn ending(run: &Run) -> &'static str {
+    let interrupted = run.ran.values().any(|report| report.status == NodeStatus::Interrupted);
+    match (run.ok, interrupted) {
+        (true, _) => "ok",
+        (false, true) => "interrupted",
+        (false, false) => "failed",
+    }
+}
+
+/// Every metric of a run as `node.metric`.
+pub(super) fn metrics(store: &Store, run: &Run) -> BTreeMap<String, f64> {
+    let nodes = run_nodes(store, run).unwrap_or_default();
+    let of_node = |(node, result): (String, pipe_core::NodeResult)| {
+        result.metrics.into_iter().map(move |(metric, value)| (format!("{node}.{metric}"), value))
+    };
+    nodes.into_iter().flat_map(of_node).collect()
+}
+
+pub(super) fn as_json(store: &Store, run: &Run) -> Value {
+    let mut value = json!(run);
+    value["metrics"] = json!(metrics(store, run));
+    value["nodes"] = json!(run_nodes(store, run));
+    value
+}

@@ -1,0 +1,67 @@
+//! `pipe store`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::args::{Format, InfoArgs, VerifyArgs};
+use crate::number::{bytes, count, counted};
+use crate::project::{Place, threads};
+use crate::{Stop, diagnostic, output, table};
+
+/// The store of a pipeline's file.
+pub(super) fn place(file: Option<&PathBuf>) -> Result<Place, Stop> {
+    let file = file.map_or(Path::new("pipe.yaml"), |file| file);
+    Place::of(file).map_err(|error| diagnostic::unusable(&error))
+}
+
+pub(crate) fn info(args: &InfoArgs) -> Result<(), Stop> {
+    let place = place(args.file.as_ref())?;
+    let usage = place.store.usage();
+    let runs = super::runs::of_file(&place.store, None).len();
+    if args.format == Format::Json {
+        let value = json!({
+            "path": place.store_folder,
+            "bytes": usage.bytes(),
+            "blobs": { "count": usage.blobs, "bytes": usage.blob_bytes },
+            "items": usage.items,
+            "packs": { "count": usage.packs, "bytes": usage.pack_bytes },
+            "other_bytes": usage.other_bytes,
+            "runs": runs,
+        });
+        return output::result(&format!("{value:#}\n"));
+    }
+    let row = |what: &str, number: usize, size: u64| vec![what.to_owned(), count(number), bytes(size)];
+    let rows = [
+        row("artifacts and files", usage.blobs, usage.blob_bytes),
+        row("items, in packs", usage.items, usage.pack_bytes),
+        row("runs, records, indexes", runs, usage.other_bytes),
+        vec!["all".to_owned(), String::new(), bytes(usage.bytes())],
+    ];
+    output::result(&format!("{}\n{}", place.store_folder.display(), table::table(&["", "number", "size"], &rows)))
+}
+
+pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Stop> {
+    let place = place(args.info.file.as_ref())?;
+    let found = place.store.verify(threads(), args.repair).map_err(|error| {
+        diagnostic::error(&error.to_string(), Some(error.help()));
+        Stop::Failed
+    })?;
+    if args.info.format == Format::Json {
+        let damage: Vec<_> =
+            found.damage.iter().map(|damage| json!({ "path": damage.path, "what": damage.what })).collect();
+        let value = json!({ "files": found.files, "bytes": found.bytes, "damage": damage, "repaired": args.repair });
+        output::result(&format!("{value:#}\n"))?;
+    } else {
+        for damage in &found.damage {
+            output::result(&format!("{}: {}\n", damage.path, damage.what))?;
+        }
+        let read = format!("{} read, {}", counted(found.files, "file"), bytes(found.bytes));
+        output::result(&match (found.damage.len(), args.repair) {
+            (0, _) => format!("{read}: no damage\n"),
+            (damaged, true) => format!("{read}: {damaged} damaged and dropped; they are computed again when needed\n"),
+            (damaged, false) => format!("{read}: {damaged} damaged; `pipe store verify --repair` drops them\n"),
+        })?;
+    }
+    if found.damage.is_empty() || args.repair { Ok(()) } else { Err(Stop::Failed) }
+}

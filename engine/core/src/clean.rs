@@ -1,0 +1,54 @@
+//! Forgets what nodes gave, so that they run again.
+
+use std::collections::HashSet;
+
+use petgraph::graph::NodeIndex;
+use pipe_lang::Problems;
+use pipe_store::{StoreError, UseLock};
+
+use crate::graph::{Graph, Known};
+use crate::{Artifact, Context, Plan, history};
+
+/// Forgets the results of these nodes, the items of those that work item by item too; says how many
+/// items. `alone` shows that nobody else uses the store.
+///
+/// # Errors
+/// Params that do not fit one another, or what the file system refuses.
+pub fn clean(
+    context: Context<'_>,
+    nodes: &[NodeIndex],
+    alone: &UseLock,
+) -> Result<Result<usize, StoreError>, Problems> {
+    let graph = Graph::new(context, &[])?;
+    let plan = Plan::of(&graph);
+    let forget = || {
+        let mut items = 0;
+        for &index in nodes {
+            let name = graph.name(index);
+            let now = plan.node(index).and_then(|node| node.manifest.as_ref()).map(|manifest| manifest.key());
+            for key in now.into_iter().chain(graph.last_result(index).map(|result| result.key)) {
+                context.store.remove_document("nodes", &key.to_string());
+            }
+            history::forget_last(context.store, context.file, name)?;
+            if let Some(keys) = item_keys(&graph, &plan, index) {
+                items += context.store.forget_items(&keys, alone)?;
+            }
+        }
+        Ok(items)
+    };
+    Ok(forget())
+}
+
+fn item_keys(graph: &Graph<'_>, plan: &Plan, index: NodeIndex) -> Option<HashSet<pipe_store::Digest>> {
+    if !graph.is_map(index) {
+        return None;
+    }
+    let mut known = vec![Known::default(); graph.pipeline.graph.node_count()];
+    for node in &plan.nodes {
+        known[node.index.index()].outputs.clone_from(&node.outputs);
+    }
+    let chain = graph.chain(index)?;
+    let artifact = graph.root_records(&chain, &known)?;
+    let Artifact::Records(records) = &*artifact else { return None };
+    Some(graph.item_keys(&chain, records)?.into_iter().collect())
+}

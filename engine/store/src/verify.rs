@@ -1,0 +1,224 @@
+//! Reads everything and names what is damaged.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use crate::blobs::digest_of_file;
+use crate::documents::signed;
+use crate::files::names;
+use crate::index::{Index, ItemEntry};
+use crate::items::read_index;
+use crate::{Digest, Store, StoreError, UseLock, pack};
+
+/// What a look at everything found.
+#[derive(Debug, Clone, Default)]
+pub struct Verified {
+    /// Files that were read.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is not as it was written.
+    pub damage: Vec<Damage>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, relative to the store's folder.
+    pub path: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Store {
+    /// Reads every file of the store on `threads` threads. With `repair`, what is damaged is
+    /// dropped, so that it is a miss and computed again; items beside a damaged one are kept.
+    ///
+    /// # Errors
+    /// When a repair is refused by the file system.
+    pub fn verify(&self, threads: usize, repair: bool) -> Result<Verified, StoreError> {
+        let mut found = Verified::default();
+        let blobs = self.files_under("blobs");
+        let named_by_digest = |path: &PathBuf| {
+            let name: String = path.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().filter_map(|part| part.to_str()).collect();
+            digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
+        };
+        for path in self.unfit(&blobs, threads, &mut found, named_by_digest) {
+            self.damaged(&mut found, &path, "its bytes are not those of its digest", repair)?;
+        }
+        for family in ["documents", "world"] {
+            let documents = self.files_under(family);
+            for path in self.unfit(&documents, threads, &mut found, |path| signed(path).is_some()) {
+                self.damaged(&mut found, &path, "its bytes do not fit its digest", repair)?;
+            }
+        }
+        let indexes = self.files_under("index");
+        for path in self.unfit(&indexes, threads, &mut found, |path| matches!(read_index(path), Ok(Some(_)))) {
+            self.damaged(&mut found, &path, "its bytes are not those of its digest", repair)?;
+        }
+        self.items.forget();
+        let packs = self.files_under("packs");
+        let whole = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
+        };
+        for path in self.unfit(&packs, threads, &mut found, whole) {
+            let lost = self.pack_of(&path).map_or(0, |pack| self.items_of(pack).iter().filter(|(_, entry)| self.peek(entry).is_none()).count());
+            found.damage.push(self.damage(&path, format!("{lost} of its items are damaged")));
+            if repair {
+                match self.pack_of(&path) {
+                    Some(pack) => self.salvage(pack)?,
+                    None => drop(fs::remove_file(&path)),
+                }
+            }
+        }
+        self.verify_coverage(&mut found, repair)?;
+        Ok(found)
+    }
+
+    /// Packs that no index speaks of, and indexes that speak of packs that are not there.
+    fn verify_coverage(&self, found: &mut Verified, repair: bool) -> Result<(), StoreError> {
+        let covered: BTreeSet<Digest> = self.entries().into_iter().map(|(_, entry)| entry.pack).collect();
+        let there: BTreeSet<Digest> = self.files_under("packs").iter().filter_map(|path| self.pack_of(path)).collect();
+        for &pack in there.difference(&covered) {
+            let path = self.root.join("packs").join(pack.to_string());
+            found.damage.push(self.damage(&path, "no index knows its items".to_owned()));
+            if repair {
+                let scanned = fs::File::open(&path).and_then(|mut file| pack::scan(&mut file));
+                let (items, _) = scanned.map_err(|error| StoreError::new("read", &path, error))?;
+                self.publish_index(&pack::index(pack, &items))?;
+            }
+        }
+        for &pack in covered.difference(&there) {
+            let path = self.root.join("packs").join(pack.to_string());
+            found.damage.push(self.damage(&path, "lost, but an index knows its items".to_owned()));
+        }
+        if repair && covered.difference(&there).next().is_some() {
+            let kept = self.entries().into_iter().filter(|(_, entry)| there.contains(&entry.pack)).collect();
+            self.replace_indexes(kept)?;
+        }
+        self.items.forget();
+        Ok(())
+    }
+
+    /// Keeps what is whole of a damaged pack, in a new one, and drops the pack.
+    pub(crate) fn salvage(&self, pack: Digest) -> Result<(), StoreError> {
+        let mut by_content: BTreeMap<Digest, (ItemEntry, Vec<Digest>)> = BTreeMap::new();
+        for (key, entry) in self.items_of(pack) {
+            by_content.entry(entry.content).or_insert((entry, Vec::new())).1.push(key);
+        }
+        let mut writer = self.item_writer();
+        for (content, (entry, keys)) in by_content {
+            let Some(bytes) = self.peek(&entry) else { continue };
+            for key in keys.into_iter().filter(|key| *key != content) {
+                writer.put(key, &bytes)?;
+            }
+        }
+        writer.finish()?;
+        let _ = fs::remove_file(self.root.join("packs").join(pack.to_string()));
+        self.items.forget();
+        Ok(())
+    }
+
+    /// An item's bytes, whatever may be wrong with the items beside it.
+    fn peek(&self, entry: &ItemEntry) -> Option<Vec<u8>> {
+        let file = fs::File::open(self.root.join("packs").join(entry.pack.to_string())).ok()?;
+        let whole = entry.offset.checked_add(u64::from(entry.length))?;
+        if file.metadata().ok()?.len() < whole {
+            return None;
+        }
+        let mut bytes = vec![0; entry.length as usize];
+        crate::files::read_exact_at(&file, &mut bytes, entry.offset).ok()?;
+        (Digest::of(&bytes) == entry.content).then_some(bytes)
+    }
+
+    /// Every key of every index with its entry.
+    pub(crate) fn entries(&self) -> Vec<(Digest, ItemEntry)> {
+        let folder = self.root.join("index");
+        let indexes: Vec<Index> =
+            names(&folder).iter().filter_map(|name| read_index(&folder.join(name)).ok()?).collect();
+        indexes.iter().flat_map(Index::entries).collect()
+    }
+
+    /// Puts one index in the place of all.
+    pub(crate) fn replace_indexes(&self, entries: Vec<(Digest, ItemEntry)>) -> Result<(), StoreError> {
+        let old = self.files_under("index");
+        let index = Index::build(entries);
+        let path = self.root.join("index").join(Digest::of(&index).to_string());
+        self.publish(&path, &index)?;
+        for old in old.iter().filter(|old| **old != path) {
+            let _ = fs::remove_file(old);
+        }
+        self.items.forget();
+        Ok(())
+    }
+
+    /// Forgets the items of these keys, so that they are computed again. `_alone` shows that nobody
+    /// else uses the store.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn forget_items(&self, keys: &HashSet<Digest>, _alone: &UseLock) -> Result<usize, StoreError> {
+        let all = self.entries();
+        let contents: HashSet<Digest> =
+            all.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.content).collect();
+        if !contents.is_empty() {
+            self.replace_indexes(all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect())?;
+        }
+        Ok(contents.len())
+    }
+
+    fn items_of(&self, pack: Digest) -> Vec<(Digest, ItemEntry)> {
+        self.entries().into_iter().filter(|(_, entry)| entry.pack == pack).collect()
+    }
+
+    fn pack_of(&self, path: &Path) -> Option<Digest> {
+        path.file_name()?.to_str()?.parse().ok()
+    }
+
+    /// Those of the files that do not pass the test, which reads each.
+    fn unfit(
+        &self,
+        paths: &[PathBuf],
+        threads: usize,
+        found: &mut Verified,
+        fits: impl Fn(&PathBuf) -> bool + Sync,
+    ) -> Vec<PathBuf> {
+        found.files += paths.len();
+        found.bytes += paths.iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum::<u64>();
+        let part = paths.len().div_ceil(threads.max(1)).max(1);
+        thread::scope(|scope| {
+            let fits = &fits;
+            let look = move |part: &[PathBuf]| part.iter().filter(|path| !fits(path)).cloned().collect::<Vec<_>>();
+            let parts: Vec<_> = paths.chunks(part).map(|part| scope.spawn(move || look(part))).collect();
+            parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+        })
+    }
+
+    fn damaged(&self, found: &mut Verified, path: &Path, what: &str, repair: bool) -> Result<(), StoreError> {
+        found.damage.push(self.damage(path, what.to_owned()));
+        if repair {
+            fs::remove_file(path).map_err(|error| StoreError::new("remove", path, error))?;
+        }
+        Ok(())
+    }
+
+    fn damage(&self, path: &Path, what: String) -> Damage {
+        Damage { path: path.strip_prefix(&self.root).unwrap_or(path).display().to_string(), what }
+    }
+
+    /// Every file below a folder of the store.
+    pub(crate) fn files_under(&self, folder: &str) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            for name in names(folder) {
+                let path = folder.join(name);
+                if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.root.join(folder), &mut found);
+        found
+    }
+}

@@ -1,0 +1,33 @@
+//! Features as an ordinary file: safetensors with one tensor, rows in the order of the records.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use pipe_core::{Artifact, Failure};
+use pipe_store::Store;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, serialize};
+use serde_json::json;
+
+/// Writes `features` `[rows, features]`, f32; the metadata's `rows` holds ids, values and splits.
+pub(crate) fn write(artifact: &Artifact, store: &Store, to: &Path) -> Result<(), Failure> {
+    let Artifact::Collection(features) = artifact else {
+        return Err(Failure::new("pipe::internal", "features are a collection"));
+    };
+    let mut bytes = Vec::new();
+    for (row, entry) in features.records.rows.iter().zip(store.find_items(&features.items)) {
+        let item = entry.and_then(|entry| store.item(&entry));
+        bytes.extend(item.ok_or_else(|| Failure::lost(format!("the stored item of `{}`", row.id)))?);
+    }
+    let rows = features.records.rows.len();
+    let shape = vec![rows, bytes.len() / 4 / rows.max(1)];
+    let rows = json!(features.records.rows.iter().map(|row| json!({ "id": row.id, "value": row.value, "type": row.split })).collect::<Vec<_>>());
+    let metadata = HashMap::from([("rows".to_owned(), rows.to_string()), ("meta".to_owned(), features.meta.to_string())]);
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()))
+    };
+    let view = TensorView::new(Dtype::F32, shape, &bytes).map_err(|error| failed(&error))?;
+    let file = serialize([("features", view)], Some(metadata)).map_err(|error| failed(&error))?;
+    fs::write(to, file).map_err(|error| failed(&error))
+}
