@@ -5,8 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 case ${1-} in
 version)
-    command -v cocoindex >/dev/null || exit 1
-    echo "cocoindex $(python3 -c 'import importlib.metadata as m; print(m.version("cocoindex"))')"
+    python3 -c 'import importlib.metadata as m; print("cocoindex", m.version("cocoindex"))' 2>/dev/null || exit 1
     ;;
 photos)
     cp "$here/work.py" "$2/work.py"
@@ -75,7 +74,7 @@ app = coco.App(coco.AppConfig(name="photos"), main)
 EOF
     ;;
 nodes)
-    echo "cocoindex has no steps that run commands" >&2
+    echo "cocoindex maps functions over items: it has no steps that run commands" >&2
     exit 3
     ;;
 run)

@@ -5,8 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 case ${1-} in
 version)
-    command -v datachain >/dev/null || exit 1
-    echo "datachain $(python3 -c 'import importlib.metadata as m; print(m.version("datachain"))')"
+    python3 -c 'import importlib.metadata as m; print("datachain", m.version("datachain"))' 2>/dev/null || exit 1
     ;;
 photos)
     cp "$here/work.py" "$2/work.py"
@@ -46,7 +45,7 @@ with open("split.csv", "w", newline="") as out:
 EOF
     ;;
 nodes)
-    echo "datachain has no steps that run commands" >&2
+    echo "datachain maps functions over items: it has no steps that run commands" >&2
     exit 3
     ;;
 run)

@@ -5,8 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 case ${1-} in
 version)
-    command -v pxt >/dev/null || exit 1
-    echo "pixeltable $(python3 -c 'import importlib.metadata as m; print(m.version("pixeltable"))')"
+    python3 -c 'import importlib.metadata as m; print("pixeltable", m.version("pixeltable"))' 2>/dev/null || exit 1
     ;;
 photos)
     cp "$here/work.py" "$2/work.py"
@@ -76,12 +75,12 @@ if fresh or changed or known:
 EOF
     ;;
 nodes)
-    echo "pixeltable has no steps that run commands" >&2
+    echo "pixeltable maps functions over items: it has no steps that run commands" >&2
     exit 3
     ;;
 run)
     cd "$2"
-    export PIXELTABLE_HOME="$PWD/.pixeltable" PIXELTABLE_VERBOSITY=0
+    export PIXELTABLE_HOME="$PWD/.pixeltable" PIXELTABLE_VERBOSITY=0 PYTHONWARNINGS=ignore
     exec python3 photos.py
     ;;
 stop)

@@ -212,6 +212,17 @@ pub fn explain_item(context: Context<'_>, index: NodeIndex, id: &str) -> Result<
     Ok(item(&graph, &plan, index, id))
 }
 
+/// The row of that id at a node, or, where the node has yet to run, at the sources before it.
+fn row(graph: &Graph<'_>, index: NodeIndex, known: &[Known], id: &str) -> Option<Record> {
+    let reading = graph.work(index).reading.is_some();
+    let at_hand = if reading { graph.source_records(index).ok() } else { None };
+    let stored = || graph.artifacts.get(*known[index.index()].outputs.values().next()?);
+    if let Some(artifact) = at_hand.or_else(stored) {
+        return rows(&artifact)?.iter().find(|row| row.id == id).cloned();
+    }
+    graph.pipeline.inputs(index).into_iter().find_map(|input| row(graph, input.from, known, id))
+}
+
 fn item(graph: &Graph<'_>, plan: &Plan, index: NodeIndex, id: &str) -> Option<ItemExplanation> {
     if !graph.is_map(index) {
         return None;
@@ -221,8 +232,7 @@ fn item(graph: &Graph<'_>, plan: &Plan, index: NodeIndex, id: &str) -> Option<It
         known[node.index.index()].outputs.clone_from(&node.outputs);
     }
     let chain = graph.chain(index)?;
-    let artifact = graph.root_records(&chain, &known)?;
-    let row = rows(&artifact)?.iter().find(|row| row.id == id)?;
+    let row = row(graph, chain.root, &known, id)?;
     let recipes: Vec<Digest> = chain.stages.iter().map(|&stage| graph.recipe(stage)).collect::<Result<_, _>>().ok()?;
     let key = row.content.map(|content| recipes.iter().fold(content, |input, &recipe| item_key(recipe, input)));
     let found = key.and_then(|key| graph.store.find_items(&[key]).pop().flatten());

@@ -65,7 +65,8 @@ impl<'a> Graph<'a> {
         let mut takes_part = vec![targets.is_empty(); pipeline.graph.node_count()];
         pipeline.needed_by(targets).iter().for_each(|index| takes_part[index.index()] = true);
         let order = pipeline.order().into_iter().filter(|index| takes_part[index.index()]).collect();
-        let files = Observer::new(&context, Digest::of(format!("params of {}", context.file).as_bytes()));
+        let name = Digest::of(format!("params of {}", context.file).as_bytes());
+        let files = Observer::new(&context, name, Observer::earlier(&context, name));
         let mut nodes = Vec::new();
         for (index, bound) in pipeline.graph.node_indices().zip(bind(pipeline, kinds)?) {
             let base = match takes_part[index.index()] {
@@ -93,13 +94,13 @@ impl<'a> Graph<'a> {
     fn read(&self, index: NodeIndex, source: &dyn ErasedSource) -> Result<Trace, Failure> {
         let node = &self.pipeline.graph[index];
         let name = format!("{} {} {}", node.kind.name, node.kind.version, node.params);
-        let observer = Observer::new(&self.context, Digest::of(name.as_bytes()));
-        if let Some(earlier) = &observer.earlier
-            && self.store.has(earlier.result)
-            && earlier.holds(self.context.threads)
-        {
-            return Ok(earlier.clone());
+        let name = Digest::of(name.as_bytes());
+        let mut earlier = Observer::earlier(&self.context, name);
+        let holds = |earlier: &mut Trace| self.store.has(earlier.result) && earlier.holds(self.context.threads);
+        if let Some(holding) = earlier.take_if(holds) {
+            return Ok(holding);
         }
+        let observer = Observer::new(&self.context, name, earlier);
         let records = source.read(&observer.world)?;
         let (digest, _) = self.artifacts.name(Artifact::Records(records))?;
         Ok(observer.finish(&self.context, digest))
@@ -307,9 +308,12 @@ struct Observer {
 }
 
 impl Observer {
-    fn new(context: &Context<'_>, name: Digest) -> Self {
-        let earlier = if context.rehash { None } else { context.store.world(name) };
-        let earlier = earlier.and_then(|bytes| Trace::decode(&bytes));
+    fn earlier(context: &Context<'_>, name: Digest) -> Option<Trace> {
+        let bytes = if context.rehash { None } else { context.store.world(name) };
+        Trace::decode(&bytes?)
+    }
+
+    fn new(context: &Context<'_>, name: Digest, earlier: Option<Trace>) -> Self {
         Self { name, world: World::new(earlier.as_ref(), context.threads), earlier }
     }
 

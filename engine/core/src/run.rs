@@ -57,10 +57,14 @@ pub fn run(
     let names = graph.pipeline.graph.node_indices().filter(|&index| graph.takes_part(index));
     let names = names.map(|index| graph.name(index).to_owned()).collect();
     on_event(&Event::Started { pipeline: context.pipeline.name.clone(), nodes: names });
-    let Scheduled { reports, mut failures, results } = Scheduler::new(&graph, options, &mut on_event).all();
+    let Scheduled { mut reports, mut failures, results } = Scheduler::new(&graph, options, &mut on_event).all();
     for (&index, result) in &results {
         for wanted in &context.pipeline.graph[index].exports {
             if let Err(failure) = export::leave(&graph, wanted, result) {
+                if let Some(report) = reports.get_mut(&index) {
+                    report.status = NodeStatus::Failed;
+                    report.reason = Some(failure.message().to_owned());
+                }
                 failures.push((index, failure));
             }
         }

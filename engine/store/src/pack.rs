@@ -132,20 +132,43 @@ pub(crate) fn scan(file: &mut File) -> io::Result<(Vec<Framed>, u64)> {
     let mut header = [0; HEADER];
     while total - size >= HEADER as u64 {
         reader.read_exact(&mut header)?;
-        let digest = |at: usize| header[at..at + 32].try_into().map(|bytes: [u8; 32]| Digest::from(bytes)).map_err(io::Error::other);
-        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
         let offset = size + HEADER as u64;
-        if header[..4] != *MAGIC || total - offset < u64::from(length) {
-            break;
-        }
-        let mut bytes = vec![0; length as usize];
+        let Some(item) = framed(&header, offset).filter(|item| total - offset >= u64::from(item.length)) else { break };
+        let mut bytes = vec![0; item.length as usize];
         reader.read_exact(&mut bytes)?;
-        let (key, content) = (digest(8)?, digest(40)?);
-        if Digest::of(&bytes) != content {
+        if Digest::of(&bytes) != item.content {
             break;
         }
-        items.push(Framed { key, content, offset, length });
-        size = offset + u64::from(length);
+        items.push(item);
+        size = offset + u64::from(item.length);
     }
     Ok((items, size))
+}
+
+/// Every whole item of a pack that is damaged somewhere, with its bytes.
+pub(crate) fn whole_items(pack: &[u8]) -> Vec<(Digest, &[u8])> {
+    let (mut items, mut at) = (Vec::new(), 0);
+    while let Some(header) = pack.get(at..at + HEADER) {
+        let item = framed(header, (at + HEADER) as u64);
+        let bytes = item.and_then(|item| pack.get(at + HEADER..at + HEADER + item.length as usize));
+        match item.zip(bytes) {
+            Some((item, bytes)) if Digest::of(bytes) == item.content => {
+                items.push((item.key, bytes));
+                at += HEADER + bytes.len();
+            }
+            // The next header is the next place that looks like one.
+            _ => match pack[at + 1..].windows(MAGIC.len()).position(|window| window == MAGIC) {
+                Some(next) => at += 1 + next,
+                None => break,
+            },
+        }
+    }
+    items
+}
+
+/// Reads a header; `None` when it is none.
+fn framed(header: &[u8], offset: u64) -> Option<Framed> {
+    let digest = |at: usize| <[u8; 32]>::try_from(header.get(at..at + 32)?).ok().map(Digest::from);
+    let length = u32::from_le_bytes(header.get(4..8)?.try_into().ok()?);
+    (header[..4] == *MAGIC).then_some(Framed { key: digest(8)?, content: digest(40)?, offset, length })
 }

@@ -1,6 +1,6 @@
 //! Reads everything and names what is damaged.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -65,8 +65,10 @@ impl Store {
             digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
         };
         for path in self.unfit(&packs, threads, &mut found, whole) {
-            let lost = self.pack_of(&path).map_or(0, |pack| self.items_of(pack).iter().filter(|(_, entry)| self.peek(entry).is_none()).count());
-            found.damage.push(self.damage(&path, format!("{lost} of its items are damaged")));
+            let bytes = fs::read(&path).unwrap_or_default();
+            let whole = pack::whole_items(&bytes).len();
+            let what = format!("its bytes are not those of its digest; {whole} items in it are whole");
+            found.damage.push(self.damage(&path, what));
             if repair {
                 match self.pack_of(&path) {
                     Some(pack) => self.salvage(pack)?,
@@ -105,33 +107,17 @@ impl Store {
 
     /// Keeps what is whole of a damaged pack, in a new one, and drops the pack.
     pub(crate) fn salvage(&self, pack: Digest) -> Result<(), StoreError> {
-        let mut by_content: BTreeMap<Digest, (ItemEntry, Vec<Digest>)> = BTreeMap::new();
-        for (key, entry) in self.items_of(pack) {
-            by_content.entry(entry.content).or_insert((entry, Vec::new())).1.push(key);
-        }
+        let path = self.root.join("packs").join(pack.to_string());
+        let bytes = fs::read(&path).map_err(|error| StoreError::new("read", &path, error))?;
         let mut writer = self.item_writer();
-        for (content, (entry, keys)) in by_content {
-            let Some(bytes) = self.peek(&entry) else { continue };
-            for key in keys.into_iter().filter(|key| *key != content) {
-                writer.put(key, &bytes)?;
-            }
+        for (key, bytes) in pack::whole_items(&bytes) {
+            writer.put(key, bytes)?;
         }
         writer.finish()?;
-        let _ = fs::remove_file(self.root.join("packs").join(pack.to_string()));
+        // Another process that found the same damage may have removed it already.
+        let _ = fs::remove_file(&path);
         self.items.forget();
         Ok(())
-    }
-
-    /// An item's bytes, whatever may be wrong with the items beside it.
-    fn peek(&self, entry: &ItemEntry) -> Option<Vec<u8>> {
-        let file = fs::File::open(self.root.join("packs").join(entry.pack.to_string())).ok()?;
-        let whole = entry.offset.checked_add(u64::from(entry.length))?;
-        if file.metadata().ok()?.len() < whole {
-            return None;
-        }
-        let mut bytes = vec![0; entry.length as usize];
-        crate::files::read_exact_at(&file, &mut bytes, entry.offset).ok()?;
-        (Digest::of(&bytes) == entry.content).then_some(bytes)
     }
 
     /// Every key of every index with its entry.
@@ -168,10 +154,6 @@ impl Store {
             self.replace_indexes(all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect())?;
         }
         Ok(contents.len())
-    }
-
-    fn items_of(&self, pack: Digest) -> Vec<(Digest, ItemEntry)> {
-        self.entries().into_iter().filter(|(_, entry)| entry.pack == pack).collect()
     }
 
     fn pack_of(&self, path: &Path) -> Option<Digest> {

@@ -43,6 +43,61 @@ impl Stat {
     }
 }
 
+/// What lies at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Thing {
+    File,
+    Folder,
+    Other,
+}
+
+/// Looks at many paths below one folder. The system walks from that folder, not from the root: a
+/// third of the time on deep trees.
+pub(crate) struct Looker<'a> {
+    folder: &'a str,
+    #[cfg(unix)]
+    open: Option<std::fs::File>,
+}
+
+impl<'a> Looker<'a> {
+    pub(crate) fn new(folder: &'a str) -> Self {
+        Self {
+            folder,
+            #[cfg(unix)]
+            open: std::fs::File::open(folder).ok(),
+        }
+    }
+
+    /// What lies at a path that begins with the folder; `None` where nothing does.
+    pub(crate) fn look(&self, path: &str) -> Option<(Thing, Stat)> {
+        #[cfg(unix)]
+        if let (Some(open), Some(rest)) = (&self.open, path.strip_prefix(self.folder)) {
+            use rustix::fs::{AtFlags, FileType, statat};
+            let seen = statat(open, rest, AtFlags::empty()).ok()?;
+            let thing = match FileType::from_raw_mode(seen.st_mode) {
+                FileType::RegularFile => Thing::File,
+                FileType::Directory => Thing::Folder,
+                _ => Thing::Other,
+            };
+            let time = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+            let stat = Stat {
+                size: seen.st_size.cast_unsigned(),
+                mtime: time(seen.st_mtime, seen.st_mtime_nsec as i64),
+                ctime: time(seen.st_ctime, seen.st_ctime_nsec as i64),
+                inode: seen.st_ino,
+            };
+            return Some((thing, stat));
+        }
+        let file = std::fs::metadata(path).ok()?;
+        let thing = match (file.is_file(), file.is_dir()) {
+            (true, _) => Thing::File,
+            (_, true) => Thing::Folder,
+            _ => Thing::Other,
+        };
+        Some((thing, Stat::of(&file)))
+    }
+}
+
 /// Nanoseconds since 1970.
 pub(crate) fn nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {

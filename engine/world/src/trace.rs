@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use pipe_store::Digest;
 
-use crate::stat::{Stat, nanoseconds};
+use crate::stat::{Looker, Stat, Thing, nanoseconds};
 use crate::{Identity, named_sha1};
 
 const MAGIC: &[u8; 8] = b"pipewrl1";
@@ -85,24 +85,17 @@ impl Trace {
         if nanoseconds(SystemTime::now()) < self.seen_at {
             return false;
         }
-        let holds = |path: &str, seen: &Seen| match (seen, fs::metadata(path)) {
-            (Seen::File { settled: false, .. } | Seen::Folder { settled: false, .. }, _) => false,
-            (Seen::File { stat, .. }, Ok(file)) => file.is_file() && Stat::of(&file) == *stat,
-            (Seen::Folder { stat, .. }, Ok(folder)) => folder.is_dir() && Stat::of(&folder) == *stat,
-            (Seen::Named { .. }, Ok(file)) => file.is_file(),
-            (Seen::Missing, there) => !there.is_ok_and(|file| file.is_file()),
-            _ => false,
-        };
         let (next, changed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let look = || {
             while !changed.load(Ordering::Relaxed) {
                 let start = next.fetch_add(PART, Ordering::Relaxed);
-                let Some(part) = self.seen.get(start..(start + PART).min(self.seen.len())) else { return };
-                if part.is_empty() {
-                    return;
-                }
-                if !part.iter().all(|(range, seen)| holds(&self.paths[range.clone()], seen)) {
-                    changed.store(true, Ordering::Relaxed);
+                match self.seen.get(start..(start + PART).min(self.seen.len())) {
+                    Some(part) if !part.is_empty() => {
+                        if !self.part_holds(part) {
+                            changed.store(true, Ordering::Relaxed);
+                        }
+                    }
+                    _ => return,
                 }
             }
         };
@@ -113,6 +106,23 @@ impl Trace {
             look();
         });
         !changed.into_inner()
+    }
+
+    fn part_holds(&self, part: &[(std::ops::Range<usize>, Seen)]) -> bool {
+        let path = |range: &std::ops::Range<usize>| &self.paths[range.clone()];
+        let ends = part.first().zip(part.last()).map(|((first, _), (last, _))| (path(first), path(last)));
+        let (first, last) = ends.unwrap_or_default();
+        // Paths are sorted, so what the first and the last share, all share.
+        let shared = first.bytes().zip(last.bytes()).take_while(|(one, other)| one == other).count();
+        let folder = first.as_bytes()[..shared].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        let looker = Looker::new(&first[..folder]);
+        part.iter().all(|(range, seen)| match seen {
+            Seen::File { settled: false, .. } | Seen::Folder { settled: false, .. } => false,
+            Seen::File { stat, .. } => looker.look(path(range)) == Some((Thing::File, *stat)),
+            Seen::Folder { stat, .. } => looker.look(path(range)) == Some((Thing::Folder, *stat)),
+            Seen::Named { .. } => looker.look(path(range)).is_some_and(|(thing, _)| thing == Thing::File),
+            Seen::Missing => looker.look(path(range)).is_none_or(|(thing, _)| thing != Thing::File),
+        })
     }
 
     /// Where the bytes of each digest lie.
