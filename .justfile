@@ -19,6 +19,15 @@ check:
 nodes:
     UPDATE_DOCS=1 cargo test --test tests docs
 
+# Accept what kinds give now, after raising their versions
+golden:
+    UPDATE_GOLDEN=1 cargo test --test tests golden
+
+# Measure the cache beside other tools, and write docs/performance.md
+bench:
+    cargo build --release --workspace
+    cargo run --release -p pipe-bench -- cache --write docs/performance.md
+
 # Accept what the terminal shows now as what it should show
 snapshots:
     INSTA_UPDATE=always cargo test --test tests mistakes

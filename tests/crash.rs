@@ -68,8 +68,9 @@ fn a_kill_at_any_instant_loses_nothing_that_was_finished() {
     }
     let times = |name: &str| all.iter().filter(|point| *point == name).count();
     // Every point at its first and last time, then points and times spread over the whole run.
-    let mut kills: Vec<When<'_>> = names.iter().flat_map(|name| [When::At(name, 1), When::At(name, times(name))]).collect();
-    for kill in 0..80 {
+    let mut kills: Vec<When<'_>> =
+        names.iter().flat_map(|name| [When::At(name, 1), When::At(name, times(name))]).collect();
+    for kill in 0..120 {
         // Anywhere in the run; then soon after it was taken up again, since little is left to do.
         kills.push(When::At("any", 1 + kill * 37 % all.len()));
         kills.push(When::At("any", 1 + kill % 3));

@@ -141,6 +141,7 @@ fn a_run_with_nothing_to_do_adds_one_record() {
     let new: Vec<_> = after.keys().filter(|path| !before.contains_key(*path)).collect();
     assert_eq!(new.len(), 1, "{new:?}");
     assert!(new[0].starts_with(".pipe/v1/documents/runs") && after[new[0]].len() < 2000);
-    let changed: Vec<_> = before.keys().filter(|path| after.get(*path).map(Vec::len) != Some(before[*path].len())).collect();
+    let changed: Vec<_> =
+        before.keys().filter(|path| after.get(*path).map(Vec::len) != Some(before[*path].len())).collect();
     assert!(changed.is_empty(), "{changed:?}");
 }

@@ -34,7 +34,8 @@ fn why_names_the_photos_and_the_way_that_a_change_came() {
     assert_eq!(changed["changed"]["count"], 0);
     let text = project.ok(&["why", "eval"]).stdout;
     assert!(text.contains("eval would run: after `labels`") || text.contains("eval would run: after"), "{text}");
-    for line in ["from head", "from features", "from split", "from labels", "12 added: ", " and 2 more", "1 removed: "] {
+    for line in ["from head", "from features", "from split", "from labels", "12 added: ", " and 2 more", "1 removed: "]
+    {
         assert!(text.contains(line), "{line}: {text}");
     }
     // One photo.
@@ -91,13 +92,19 @@ fn runs_are_listed_compared_and_shown() {
     assert_eq!(listed.lines().count(), 4);
     assert!(listed.contains("epochs=5") && listed.contains("accuracy 0."), "{listed}");
     let diff = project.ok(&["diff", "last~2", "last"]).stdout;
-    assert!(diff.contains("epochs") && diff.contains("eval.loss") && diff.contains("nodes that differ: eval, head"), "{diff}");
+    assert!(
+        diff.contains("epochs") && diff.contains("eval.loss") && diff.contains("nodes that differ: eval, head"),
+        "{diff}"
+    );
     assert!(project.ok(&["diff"]).stdout.contains("no node's result differs"));
     let id = runs[2]["id"].as_str().unwrap();
     let diff: Value = serde_json::from_str(&project.ok(&["diff", id, "last", "--format", "json"]).stdout).unwrap();
     assert_eq!(diff["params"]["epochs"], serde_json::json!([3, 5]));
     let shown = project.ok(&["show", "last~1"]).stdout;
-    assert!(shown.contains("param       epochs = 5") && shown.contains("head") && shown.contains("accuracy"), "{shown}");
+    assert!(
+        shown.contains("param       epochs = 5") && shown.contains("head") && shown.contains("accuracy"),
+        "{shown}"
+    );
     assert_eq!(project.pipe(&["diff", "nothing"]).code, 2);
     let status = project.ok(&["status"]).stdout;
     assert!(status.contains("everything is cached (6 nodes)") && status.contains("settings epochs=5"), "{status}");

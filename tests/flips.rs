@@ -22,7 +22,8 @@ const FLIPS: usize = 2000;
 /// Runs the pipeline on a store and gives the digest of every output, each read and checked.
 fn outputs(store: &Path) -> Result<Vec<(String, Digest)>, String> {
     let kinds = pipe_stdlib::kinds().unwrap();
-    let pipeline = pipe_lang::check("pipe.yaml", PIPELINE, Path::new("."), &[], Path::new("."), &kinds.specs()).unwrap();
+    let pipeline =
+        pipe_lang::check("pipe.yaml", PIPELINE, Path::new("."), &[], Path::new("."), &kinds.specs()).unwrap();
     let store = Store::open(store).map_err(|error| error.to_string())?;
     let last = last(&store, "pipe.yaml");
     let context = Context {

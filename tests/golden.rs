@@ -104,7 +104,10 @@ fn no_result_changes_without_its_version() {
         let golden = golden.get(kind).unwrap_or_else(|| panic!("{kind} is new: UPDATE_GOLDEN=1"));
         assert_eq!(golden["version"], now["version"], "{kind} has another version: UPDATE_GOLDEN=1");
         for (node, result) in now["results"].as_object().unwrap() {
-            assert!(is_near(result, &golden["results"][node]), "{kind} gives another result for `{node}`: raise its VERSION, then UPDATE_GOLDEN=1");
+            assert!(
+                is_near(result, &golden["results"][node]),
+                "{kind} gives another result for `{node}`: raise its VERSION, then UPDATE_GOLDEN=1"
+            );
         }
     }
 }

@@ -72,7 +72,10 @@ fn processes_that_want_the_same_wait_for_one() {
 #[test]
 fn nodes_with_equal_keys_in_one_pipeline_run_once() {
     let project = project(20);
-    let twice = PIPELINE.replace("  eval:", "  again: { kind: train.head, from: features, with: { epochs: \"${epochs}\", batch_size: 8 } }\n  eval:");
+    let twice = PIPELINE.replace(
+        "  eval:",
+        "  again: { kind: train.head, from: features, with: { epochs: \"${epochs}\", batch_size: 8 } }\n  eval:",
+    );
     project.write("pipe.yaml", twice);
     let event = project.finished(&[]);
     let statuses = ["head", "again"].map(|node| event["nodes"][node]["status"].as_str().unwrap().to_owned());

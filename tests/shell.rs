@@ -52,7 +52,8 @@ fn what_a_command_does_wrong_is_told() {
         ("no-such-program", "", ["not found", "exit status: 127"]),
     ];
     for (command, more, expected) in cases {
-        let project = Project::with(&format!("nodes: {{ it: {{ kind: shell, with: {{ command: '{command}'{more} }} }} }}"));
+        let project =
+            Project::with(&format!("nodes: {{ it: {{ kind: shell, with: {{ command: '{command}'{more} }} }} }}"));
         let ran = project.pipe(&["run"]);
         assert_ne!(ran.code, 0, "{command}");
         assert!(expected.iter().all(|text| ran.stderr.contains(text)), "{command}: {}", ran.stderr);
@@ -173,7 +174,9 @@ fn an_interrupt_stops_the_command_and_what_it_started() {
     );
     let running = project.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while fs::read_to_string(project.path("pid")).unwrap_or_default().is_empty() && began.elapsed() < Duration::from_secs(30) {
+    while fs::read_to_string(project.path("pid")).unwrap_or_default().is_empty()
+        && began.elapsed() < Duration::from_secs(30)
+    {
         thread::sleep(Duration::from_millis(10));
     }
     Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();

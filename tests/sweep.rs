@@ -34,6 +34,22 @@ fn what_no_kept_run_gave_is_taken_away() {
 }
 
 #[test]
+fn a_pinned_run_is_kept() {
+    let project = project(12);
+    project.ok(&["run"]);
+    assert!(project.ok(&["pin", "last"]).stdout.contains("is pinned"));
+    project.ok(&["run", "--set", "size=40"]);
+    assert!(project.ok(&["log"]).stdout.contains("ok, pinned"));
+    assert_eq!(json(&project, &["gc", "--keep-runs", "1"])["items"], 0);
+    assert_eq!(project.finished(&[])["ran"], 0);
+    project.ok(&["run", "--set", "size=40"]);
+    project.ok(&["pin", "last~3", "--remove"]);
+    assert_eq!(project.pipe(&["pin"]).code, 2);
+    assert_eq!(project.pipe(&["pin", "nothing"]).code, 2);
+    assert_eq!(json(&project, &["gc", "--keep-runs", "1"])["items"], 12);
+}
+
+#[test]
 fn part_of_a_pack_is_taken_away_too() {
     let project = project(24);
     project.ok(&["run"]);
@@ -70,7 +86,10 @@ fn ages_and_sizes_are_kept_to() {
 #[test]
 fn nothing_that_a_running_process_uses_is_taken_away() {
     let project = project(8);
-    project.write("slow.yaml", "nodes: { slow: { kind: shell, with: { command: 'touch \"$PWD/on\"; sleep 1; echo x > \"$out/x\"' } } }");
+    project.write(
+        "slow.yaml",
+        "nodes: { slow: { kind: shell, with: { command: 'touch \"$PWD/on\"; sleep 1; echo x > \"$out/x\"' } } }",
+    );
     let running = project.command(&["run", "slow.yaml"]).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while !project.path("on").exists() && began.elapsed() < Duration::from_secs(30) {

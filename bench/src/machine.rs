@@ -13,7 +13,8 @@ pub(crate) fn machine() -> String {
         line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned())).unwrap_or_default()
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let memory: u64 = field("/proc/meminfo", "MemTotal").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let memory: u64 =
+        field("/proc/meminfo", "MemTotal").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
     let processor = field("/proc/cpuinfo", "model name");
     format!("{date}, {cores} cores of {processor}, {} GB of memory", memory / 1_000_000)
 }

@@ -6,6 +6,7 @@
 
 mod cache;
 mod command;
+mod lookups;
 mod machine;
 mod nodes;
 mod peer;

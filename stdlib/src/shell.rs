@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pipe_core::{Artifact, Failure, Files, Inputs, Job, Kind, Whole};
 use pipe_spec::{ArtifactType, Port, TreePath};
@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// Lines of a command's output that a failure shows.
 const TAIL: usize = 20;
-/// The pause between two looks at a command: short at first, so that short commands cost little.
-const PAUSE: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(20));
+/// The least and the longest pause between two looks at a command; between these, an eighth of
+/// the time that it has run.
+const PAUSE: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(20));
 
 /// Runs a command and keeps the files that it writes.
 ///
@@ -53,9 +54,12 @@ impl Kind for Shell {
             let path = Path::new(output);
             let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
             if output.is_empty() || !inside {
-                return Err(Failure::new("pipe::invalid_param", format!("the output `{output}` does not lie in `$out`"))
-                    .param(format!("outputs[{at}]"))
-                    .help("name it as it is called inside `$out`, such as `model/weights.bin`"));
+                return Err(Failure::new(
+                    "pipe::invalid_param",
+                    format!("the output `{output}` does not lie in `$out`"),
+                )
+                .param(format!("outputs[{at}]"))
+                .help("name it as it is called inside `$out`, such as `model/weights.bin`"));
             }
         }
         Ok(())
@@ -65,28 +69,25 @@ impl Kind for Shell {
 impl Whole for Shell {
     fn run(&self, inputs: &Inputs<'_>, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
         let work = job.store.work_folder()?;
-        let (out, log) = (work.path().join("out"), work.path().join("log"));
+        let [given, out, log] = ["in", "out", "log"].map(|name| work.path().join(name));
         let refused = |error: io::Error| {
             Failure::new("pipe::store", format!("cannot prepare the command's folder: {error}"))
                 .help("see that the disk has room and the store may be written")
         };
-        fs::create_dir(&out).map_err(refused)?;
         let mut variables = vec![("out".to_owned(), out.clone())];
         for name in inputs.names() {
-            let folder = work.path().join("in").join(name);
-            fs::create_dir_all(&folder).map_err(refused)?;
-            variables.push((variable(name)?, inputs.place(name, &folder)?));
+            variables.push((variable(name)?, inputs.place(name, &given)?));
         }
         let file = File::create(&log).map_err(refused)?;
-        let mut command = Command::new("sh");
+        let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(&self.command).current_dir(job.folder()).envs(variables).stdin(Stdio::null());
         command.stdout(file.try_clone().map_err(refused)?).stderr(file);
         // A group of its own, so that all that it starts can be stopped.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.spawn().map_err(|error| {
-            Failure::new("pipe::command", format!("cannot start `sh`: {error}")).param("command")
-        })?;
+        let child = command
+            .spawn()
+            .map_err(|error| Failure::new("pipe::command", format!("cannot start `sh`: {error}")).param("command"))?;
         let status = wait(child, job)?;
         let text = fs::read(&log).map_err(refused)?;
         if !status.success() {
@@ -108,7 +109,8 @@ impl Shell {
     /// The files that are kept.
     fn written(&self, out: &Path) -> Result<Vec<PathBuf>, Failure> {
         let mut found = Vec::new();
-        let unreadable = |error: io::Error| Failure::new("pipe::command", format!("cannot read what it wrote: {error}"));
+        let unreadable =
+            |error: io::Error| Failure::new("pipe::command", format!("cannot read what it wrote: {error}"));
         if self.outputs.is_empty() {
             walk(out, &mut found).map_err(unreadable)?;
         }
@@ -136,7 +138,8 @@ impl Shell {
 /// The variable that an input is given in.
 fn variable(input: &str) -> Result<String, Failure> {
     let name = input.replace('-', "_");
-    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let fits =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     let taken = ["out", "PATH", "HOME", "IFS"].contains(&name.as_str());
     if fits && !taken {
         return Ok(name);
@@ -158,7 +161,7 @@ fn walk(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 /// Waits for a command; an interrupt stops it and all that it started.
 fn wait(mut child: Child, job: &Job<'_>) -> Result<ExitStatus, Failure> {
     let lost = |error: io::Error| Failure::new("pipe::command", format!("cannot wait for the command: {error}"));
-    let mut pause = PAUSE.0;
+    let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait().map_err(lost)? {
             return Ok(status);
@@ -167,8 +170,7 @@ fn wait(mut child: Child, job: &Job<'_>) -> Result<ExitStatus, Failure> {
             stop(&mut child);
             return Err(interrupted);
         }
-        thread::sleep(pause);
-        pause = (pause * 3 / 2).min(PAUSE.1);
+        thread::sleep((began.elapsed() / 8).clamp(PAUSE.0, PAUSE.1));
     }
 }
 

@@ -82,9 +82,11 @@ Examples:
     Init(InitArgs),
     /// Take away what no kept run gave
     #[command(after_help = "\
-Without an option the last 10 runs of each pipeline are kept; the last run of each always is. The
-record of every run stays: only what it gave goes. Waits until nobody uses the store.")]
+Without an option the last 10 runs of each pipeline are kept; the last run of each and those that are
+pinned always are. The record of every run stays: only what it gave goes. Waits until nobody uses the store.")]
     Gc(GcArgs),
+    /// Keep what a run gave from `pipe gc`
+    Pin(PinArgs),
     /// Look at the store itself
     #[command(subcommand)]
     Store(StoreCommand),
@@ -196,6 +198,16 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct PinArgs {
+    /// The pipeline's file (pipe.yaml), then runs
+    #[arg(value_name = "FILE|RUN")]
+    pub(crate) words: Vec<String>,
+    /// No longer keep it
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RestoreArgs {
     /// The pipeline's file (pipe.yaml), then NODE or NODE.OUTPUT, then where to write it
     #[arg(value_name = "FILE|NODE|TO")]
@@ -203,12 +215,18 @@ pub(crate) struct RestoreArgs {
     /// Give a param another value
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CleanArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, clap::Args)]

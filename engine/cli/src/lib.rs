@@ -59,6 +59,7 @@ pub fn main(kinds: &Kinds) -> ExitCode {
         Command::Restore(args) => commands::restore::restore(kinds, &args),
         Command::Clean(args) => commands::clean::clean(kinds, &args),
         Command::Gc(args) => commands::gc::gc(&args),
+        Command::Pin(args) => commands::pin::pin(&args),
         Command::Store(StoreCommand::Info(args)) => commands::store::info(&args),
         Command::Store(StoreCommand::Verify(args)) => commands::store::verify(&args),
     };

@@ -17,9 +17,29 @@ pub(crate) fn result(text: &str) -> Result<(), Stop> {
     }
 }
 
-/// Writes an event to stdout; the run goes on where that cannot be done.
-pub(crate) fn event(line: &str) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+/// Lines on their way out, gathered where many come at once.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(String);
+
+impl Lines {
+    /// Lines that are held back may be this long together, in bytes.
+    const HELD: usize = 1 << 16;
+
+    /// Adds a line. With `hold`, it may wait for the next one.
+    pub(crate) fn add(&mut self, line: &str, hold: bool, write: impl FnOnce(&str)) {
+        self.0.push_str(line);
+        self.0.push('\n');
+        if !hold || self.0.len() > Self::HELD {
+            write(&self.0);
+            self.0.clear();
+        }
+    }
+}
+
+/// Writes events to stdout; the run goes on where that cannot be done.
+pub(crate) fn events(lines: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes to stderr, where that can be done.

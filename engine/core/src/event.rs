@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pipe_store::Digest;
 use crate::NodeResult;
+use pipe_store::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.

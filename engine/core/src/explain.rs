@@ -164,7 +164,8 @@ fn inputs(graph: &Graph<'_>, plan: &Plan, node: &PlannedNode) -> Vec<InputExplan
             continue;
         }
         let digest = |side: Option<&serde_json::Value>| side?.as_str()?.parse::<Digest>().ok();
-        let sides = change.as_ref().and_then(|change| Some((digest(change.old.as_ref())?, digest(change.new.as_ref())?)));
+        let sides =
+            change.as_ref().and_then(|change| Some((digest(change.old.as_ref())?, digest(change.new.as_ref())?)));
         let rows = sides.and_then(|(old, new)| row_changes(graph, old, new));
         let from = Some(Box::new(explain_node(graph, plan, source)));
         inputs.push(InputExplanation { input: input.name.to_string(), change, rows, from });
@@ -188,7 +189,8 @@ fn row_changes(graph: &Graph<'_>, old: Digest, new: Digest) -> Option<RowChanges
         }
     }
     old.iter().filter(|row| !after.contains_key(row.id.as_str())).for_each(|row| changes.removed.add(&row.id));
-    let same = [&changes.added, &changes.removed, &changes.changed, &changes.relabelled].iter().all(|named| named.count == 0);
+    let same =
+        [&changes.added, &changes.removed, &changes.changed, &changes.relabelled].iter().all(|named| named.count == 0);
     changes.reordered = same && old != new;
     Some(changes)
 }

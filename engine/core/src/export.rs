@@ -32,7 +32,8 @@ pub fn restore(
         let message = format!("{} is there already", to.display());
         return Err(Failure::new("pipe::in_the_way", message).help("move it away, or name another place"));
     }
-    place(&to, |new| write(context.kinds, context.store, artifact_type, &artifact, new), |new| fs::rename(new, &to))?;
+    let written = |new: &Path| write(context.kinds, context.store, artifact_type, &artifact, new, Sharing::Given);
+    place(&to, written, |new| fs::rename(new, &to))?;
     Ok(to)
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn leave(graph: &Graph<'_>, export: &Export, result: &NodeResult) -> 
     };
     place(
         &export.path,
-        |new| write(graph.context.kinds, graph.store, export.output.artifact, &artifact, new),
+        |new| write(graph.context.kinds, graph.store, export.output.artifact, &artifact, new, Sharing::Given),
         |new| {
             if fs::symlink_metadata(&export.path).is_err() {
                 return fs::rename(new, &export.path);
@@ -114,6 +115,16 @@ pub(crate) fn default_name(artifact_type: ArtifactType, artifact: &Artifact, ste
     }
 }
 
+/// How the bytes of a blob are shared with a file outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// With a person: a file of its own where the file system can share bytes, a read-only link
+    /// otherwise.
+    Given,
+    /// With a command, for a moment: a read-only link.
+    Lent,
+}
+
 /// Writes an artifact as the file `to`, or into a new folder of that name.
 ///
 /// Tables become csv, metrics json, a model a folder with `model.json` and its weights. A single
@@ -124,6 +135,7 @@ pub(crate) fn write(
     artifact_type: ArtifactType,
     artifact: &Artifact,
     to: &Path,
+    sharing: Sharing,
 ) -> Result<(), Failure> {
     let refused = |error: io::Error| Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()));
     if let Some(writer) = kinds.writer_of(artifact_type) {
@@ -134,16 +146,20 @@ pub(crate) fn write(
             fs::create_dir_all(to).map_err(refused)?;
             fs::write(to.join("model.json"), format!("{:#}\n", document.json)).map_err(refused)?;
             for (name, &part) in &document.parts {
-                write_blob(store, part, &to.join(format!("{name}.safetensors")))?;
+                write_blob(store, part, &to.join(format!("{name}.safetensors")), sharing)?;
             }
             Ok(())
         }
         (_, Artifact::Files(Files { files })) => {
             if let (1, Some(&only)) = (files.len(), files.values().next()) {
-                return write_blob(store, only, to);
+                return write_blob(store, only, to, sharing);
             }
             fs::create_dir_all(to).map_err(refused)?;
-            files.iter().try_for_each(|(path, &digest)| write_blob(store, digest, &to.join(path)))
+            files.iter().try_for_each(|(path, &digest)| {
+                let to = to.join(path);
+                fs::create_dir_all(to.parent().unwrap_or(&to)).map_err(refused)?;
+                write_blob(store, digest, &to, sharing)
+            })
         }
         (ArtifactType::Records | ArtifactType::Predictions, artifact) => {
             let table = table(artifact).and_then(|table| table.to_csv());
@@ -155,14 +171,13 @@ pub(crate) fn write(
     }
 }
 
-/// Puts a blob at `to`: shares its bytes where the file system can, as a reflink or a read-only
-/// hard link, and copies it otherwise.
-fn write_blob(store: &Store, digest: Digest, to: &Path) -> Result<(), Failure> {
+/// Puts a blob at `to`: shares its bytes where the file system can, and copies it otherwise.
+fn write_blob(store: &Store, digest: Digest, to: &Path, sharing: Sharing) -> Result<(), Failure> {
     let refused = |error: io::Error| Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()));
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(refused)?;
-    }
     let blob = store.path_of(digest).ok_or_else(|| Failure::lost("a file"))?;
-    let shared = reflink_copy::reflink(&blob, to).or_else(|_| fs::hard_link(&blob, to));
+    let shared = match sharing {
+        Sharing::Given => reflink_copy::reflink(&blob, to).or_else(|_| fs::hard_link(&blob, to)),
+        Sharing::Lent => fs::hard_link(&blob, to),
+    };
     shared.or_else(|_| fs::copy(&blob, to).map(drop)).map_err(refused)
 }

@@ -2,9 +2,9 @@
 //!
 //! One traversal, [`Graph::manifest`], makes the manifest that a key and an explanation come from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -28,6 +28,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) order: Vec<NodeIndex>,
     takes_part: Vec<bool>,
     targets: Vec<NodeIndex>,
+    /// Blobs that were seen to be in the store.
+    there: Mutex<HashSet<Digest>>,
     /// Where the bytes of each digest lie in the world, made when first asked for.
     files: OnceLock<HashMap<Digest, Located>>,
 }
@@ -77,9 +79,19 @@ impl<'a> Graph<'a> {
         }
         files.finish(&context, Digest::of(&[]));
         let artifacts = Artifacts::new(store);
-        let targets = targets.to_vec();
-        let mut graph =
-            Self { context, pipeline, store, artifacts, nodes, order, takes_part, targets, files: OnceLock::new() };
+        let (targets, there) = (targets.to_vec(), Mutex::default());
+        let mut graph = Self {
+            context,
+            pipeline,
+            store,
+            artifacts,
+            nodes,
+            order,
+            takes_part,
+            targets,
+            there,
+            files: OnceLock::new(),
+        };
         for index in graph.order.clone() {
             if let Work::Source(source) = &graph.work(index).bound.work {
                 let reading = graph.read(index, source.as_ref());
@@ -116,7 +128,7 @@ impl<'a> Graph<'a> {
         if let Some(artifact) = self.artifacts.get(trace.result) {
             return Ok(artifact);
         }
-        let records = source.read(&World::new(Some(trace), self.context.threads))?;
+        let records = source.read(&World::new(Some(trace.clone()), self.context.threads))?;
         let (digest, _) = self.artifacts.name(Artifact::Records(records))?;
         let changed = || Failure::new("pipe::data", "the files changed while the run was reading them");
         self.artifacts.get(digest).filter(|_| digest == trace.result).ok_or_else(changed)
@@ -215,10 +227,21 @@ impl<'a> Graph<'a> {
         Some(&self.context.last?.nodes.get(self.name(index))?.result)
     }
 
+    /// Nothing is taken away from the store while it is in use, so once is enough.
+    fn has(&self, blob: Digest) -> bool {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        there.contains(&blob) || (self.store.has(blob) && there.insert(blob))
+    }
+
+    /// Looks again at what is in the store: some of it turned out to be damaged.
+    pub(crate) fn forget_there(&self) {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn is_there(&self, index: NodeIndex, mut result: NodeResult) -> Option<NodeResult> {
         let ports = self.pipeline.graph[index].kind.outputs;
         let named = ports.len() == result.outputs.len() && !ports.is_empty();
-        let blobs = || result.outputs.values().chain(&result.parts).all(|&blob| self.store.has(blob));
+        let blobs = || result.outputs.values().chain(&result.parts).all(|&blob| self.has(blob));
         if !named || !blobs() {
             return None;
         }
@@ -266,9 +289,10 @@ impl<'a> Graph<'a> {
     /// What is done to an item on its way through a chain, whatever the item: chains with equal
     /// recipes compute the same items.
     pub(crate) fn chain_recipe(&self, chain: &Chain) -> Result<Digest, Failure> {
-        chain.stages.iter().try_fold(Digest::of(b"chain"), |before, &stage| {
-            Ok(manifest::item_key(self.recipe(stage)?, before))
-        })
+        chain
+            .stages
+            .iter()
+            .try_fold(Digest::of(b"chain"), |before, &stage| Ok(manifest::item_key(self.recipe(stage)?, before)))
     }
 
     /// Items in all and those of them in the store.
@@ -303,7 +327,6 @@ pub(crate) fn packs_of(store: &Store, items: &[Digest]) -> Option<BTreeMap<Diges
 /// Looks at the world with what an earlier look remembered.
 struct Observer {
     name: Digest,
-    earlier: Option<Trace>,
     world: World,
 }
 
@@ -314,12 +337,12 @@ impl Observer {
     }
 
     fn new(context: &Context<'_>, name: Digest, earlier: Option<Trace>) -> Self {
-        Self { name, world: World::new(earlier.as_ref(), context.threads), earlier }
+        Self { name, world: World::new(earlier, context.threads) }
     }
 
     /// Remembers what was seen for the next time, where that can be written.
     fn finish(self, context: &Context<'_>, result: Digest) -> Trace {
-        let news = self.world.has_news() || self.earlier.as_ref().is_none_or(|earlier| earlier.result != result);
+        let news = self.world.has_news() || self.world.earlier().is_none_or(|earlier| earlier.result != result);
         let trace = self.world.into_trace(result);
         if news && !trace.is_empty() {
             // Without it the files are read again.
@@ -347,8 +370,8 @@ fn base_manifest(pipeline: &Pipeline, index: NodeIndex, bound: &Bound, world: &W
     let kind = &pipeline.graph[index].kind;
     let mut content = |path: &str| -> Result<serde_json::Value, Failure> {
         let digest = world.tree(Path::new(path));
-        let digest = digest
-            .map_err(|error| Failure::new("pipe::file_not_found", format!("cannot read {path}: {error}")))?;
+        let digest =
+            digest.map_err(|error| Failure::new("pipe::file_not_found", format!("cannot read {path}: {error}")))?;
         Ok(digest.to_string().into())
     };
     let params = kind.params.without_paths(&bound.params, &mut content)?.unwrap_or_default();

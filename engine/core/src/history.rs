@@ -124,10 +124,7 @@ pub(crate) fn now() -> String {
 }
 
 /// Stores the results of a run's nodes, and gives the digest that the run's record names.
-pub(crate) fn put_run_nodes(
-    store: &Store,
-    nodes: &BTreeMap<String, NodeResult>,
-) -> Result<Digest, StoreError> {
+pub(crate) fn put_run_nodes(store: &Store, nodes: &BTreeMap<String, NodeResult>) -> Result<Digest, StoreError> {
     store.put(serde_json::to_vec(nodes).unwrap_or_default().as_slice())
 }
 
@@ -143,6 +140,23 @@ pub(crate) fn put_run(store: &Store, run: &Run) -> Result<(), StoreError> {
 /// Every run that the store knows, the oldest first; those whose record is damaged are left out.
 pub fn runs(store: &Store) -> Vec<Run> {
     store.documents("runs").iter().filter_map(|id| store.document("runs", id)).collect()
+}
+
+/// Keeps what a run gave from being swept away, or no longer does.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn pin(store: &Store, run: &Run, pinned: bool) -> Result<(), StoreError> {
+    if pinned {
+        return store.put_document("pins", &run.id, &run.id);
+    }
+    store.remove_document("pins", &run.id);
+    Ok(())
+}
+
+/// The ids of the pinned runs, sorted.
+pub fn pins(store: &Store) -> Vec<String> {
+    store.documents("pins")
 }
 
 /// The last run of a pipeline's file, told apart by where it lies relative to the store.
@@ -176,4 +190,3 @@ pub(crate) fn forget_last(store: &Store, file: &str, node: &str) -> Result<(), S
 fn last_name(file: &str) -> String {
     Digest::of(file.as_bytes()).to_string()
 }
-

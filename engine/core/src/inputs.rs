@@ -24,15 +24,17 @@ impl Inputs<'_> {
         self.artifacts.keys().map(|name| &**name)
     }
 
-    /// Writes what is at an input into `folder`, as ordinary files, and tells where: a file, or a
-    /// folder of files.
+    /// Writes what is at an input into `folder`, as ordinary files, and tells where: a file of the
+    /// input's name, or a folder of files.
     ///
     /// # Errors
     /// When a part of it is lost or the file system refuses.
     pub fn place(&self, input: &str, folder: &Path) -> Result<PathBuf, Failure> {
         let (artifact_type, artifact) = self.artifacts.get(input).ok_or_else(|| wrong(input, "connected"))?;
-        let to = folder.join(export::default_name(*artifact_type, artifact, input));
-        export::write(self.kinds, self.store, *artifact_type, artifact, &to)?;
+        let name = export::default_name(*artifact_type, artifact, input);
+        let ending = Path::new(&name).extension().map(|ending| format!(".{}", ending.to_string_lossy()));
+        let to = folder.join(format!("{input}{}", ending.unwrap_or_default()));
+        export::write(self.kinds, self.store, *artifact_type, artifact, &to, export::Sharing::Lent)?;
         Ok(to)
     }
 
@@ -83,6 +85,19 @@ impl Inputs<'_> {
     /// # Errors
     /// When the input holds something else, or an item is lost or damaged.
     pub fn items(&self, input: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        self.map_items(input, |_, bytes| bytes)
+    }
+
+    /// What `take` makes of the bytes of every item of the collection at an input, given with the
+    /// number of its row; on all the node's threads, so that the bytes need not all be held.
+    ///
+    /// # Errors
+    /// As [`Inputs::items`].
+    pub fn map_items<T: Send>(
+        &self,
+        input: &str,
+        take: impl Fn(usize, Vec<u8>) -> T + Sync,
+    ) -> Result<Vec<T>, Failure> {
         let collection = self.collection(input)?;
         let lost = |at: usize| {
             let id = collection.records.rows.get(at).map_or("", |row| &row.id);
@@ -91,7 +106,7 @@ impl Inputs<'_> {
         let found = self.store.find_items(&collection.items);
         let entries: Vec<ItemEntry> =
             found.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| lost(at))).collect::<Result<_, _>>()?;
-        let read = self.store.read_items(&entries, self.threads);
+        let read = self.store.read_items(&entries, self.threads, take);
         read.into_iter().enumerate().map(|(at, bytes)| bytes.ok_or_else(|| lost(at))).collect()
     }
 

@@ -46,7 +46,8 @@ impl Manifest {
 
     /// BLAKE3 of the manifest's JSON.
     pub fn key(&self) -> Digest {
-        Digest::of(self.json().to_string().as_bytes())
+        // A plain struct of JSON values always has a JSON form.
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
     /// The key of what a map does to each item: everything but the inputs and the params that

@@ -46,11 +46,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Params that do not fit one another. All that goes wrong later is in the [`Outcome`].
-pub fn run(
-    context: Context<'_>,
-    options: &Options,
-    mut on_event: impl FnMut(&Event),
-) -> Result<Outcome, Problems> {
+pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Event)) -> Result<Outcome, Problems> {
     let (began, time) = (Instant::now(), history::now());
     let _in_use = context.store.lock_use();
     let graph = Graph::new(context, &options.targets)?;
@@ -98,8 +94,7 @@ pub fn run(
             let changes = changes(&graph, index, result);
             (graph.name(index).to_owned(), LastNode { result: result.clone(), changes })
         });
-        let now =
-            Last { settings: options.settings.clone(), here: options.here.clone(), nodes: now.collect() };
+        let now = Last { settings: options.settings.clone(), here: options.here.clone(), nodes: now.collect() };
         history::put_last(context.store, context.file, context.last, now)
     };
     let unrecorded = record().err();

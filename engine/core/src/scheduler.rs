@@ -1,6 +1,6 @@
 //! Runs what is not in the store: independent nodes side by side, within the machine's slots.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Instant;
@@ -42,8 +42,8 @@ pub(crate) struct Scheduler<'a> {
     rank: Vec<usize>,
     /// The ranks of nodes whose inputs are known and that have not been looked at since.
     ready: BTreeSet<usize>,
-    /// Nodes that wait for a free slot.
-    parked: Vec<NodeIndex>,
+    /// Nodes that are to run and wait for a free slot.
+    parked: VecDeque<NodeIndex>,
     known: Vec<Known>,
     manifests: BTreeMap<NodeIndex, Manifest>,
     /// Nodes whose result in the store turned out to be damaged.
@@ -61,15 +61,14 @@ impl<'a> Scheduler<'a> {
         let count = graph.pipeline.graph.node_count();
         let mut rank = vec![0; count];
         graph.order.iter().enumerate().for_each(|(at, index)| rank[index.index()] = at);
-        let is_first = |index: NodeIndex| {
-            graph.pipeline.graph.neighbors_directed(index, Direction::Incoming).next().is_none()
-        };
+        let is_first =
+            |index: NodeIndex| graph.pipeline.graph.neighbors_directed(index, Direction::Incoming).next().is_none();
         Self {
             graph,
             options,
             ready: graph.order.iter().filter(|&&index| is_first(index)).map(|index| rank[index.index()]).collect(),
             rank,
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             known: vec![Known::default(); count],
             manifests: BTreeMap::new(),
             distrusted: HashSet::new(),
@@ -86,8 +85,9 @@ impl<'a> Scheduler<'a> {
         thread::scope(|scope| {
             loop {
                 while let Some(rank) = self.ready.pop_first() {
-                    self.advance(self.graph.order[rank], scope, &send);
+                    self.advance(self.graph.order[rank]);
                 }
+                self.start_parked(scope, &send);
                 if self.running.is_empty() {
                     break;
                 }
@@ -102,8 +102,6 @@ impl<'a> Scheduler<'a> {
                         }
                     }
                 }
-                let parked = std::mem::take(&mut self.parked);
-                self.ready.extend(parked.into_iter().map(|index| self.rank[index.index()]));
             }
         });
         let blamed = self.scheduled.failures.first().map(|(index, _)| self.graph.name(*index).to_owned());
@@ -121,19 +119,18 @@ impl<'a> Scheduler<'a> {
         self.scheduled
     }
 
-    /// Settles or starts a node whose inputs are known.
-    fn advance<'scope>(&mut self, index: NodeIndex, scope: &'scope thread::Scope<'scope, 'a>, send: &Sender<Message>)
-    where
-        'a: 'scope,
-    {
+    /// Settles a node whose inputs are known, or lets it wait for a free slot.
+    fn advance(&mut self, index: NodeIndex) {
         let stopped = !self.scheduled.failures.is_empty() && !self.options.keep_going;
-        if self.is_reported(index) || self.running.contains_key(&index) || self.options.interrupt.is_set() {
+        let under_way = self.running.contains_key(&index) || self.parked.contains(&index);
+        if self.is_reported(index) || under_way || self.options.interrupt.is_set() {
             return;
         }
         let inputs = self.graph.pipeline.inputs(index);
-        let failed = inputs.iter().map(|input| input.from).find(|from| {
-            self.scheduled.reports.get(from).is_some_and(|report| !report.status.is_done())
-        });
+        let failed = inputs
+            .iter()
+            .map(|input| input.from)
+            .find(|from| self.scheduled.reports.get(from).is_some_and(|report| !report.status.is_done()));
         if let Some(from) = failed {
             let reason = self.graph.name(from).to_owned();
             self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
@@ -154,8 +151,37 @@ impl<'a> Scheduler<'a> {
             return self.wake_readers(index);
         }
         if !self.reuse(index, key) {
-            self.start(index, scope, send);
+            self.parked.push_back(index);
         }
+    }
+
+    /// Starts as many of the waiting nodes as there are slots for.
+    fn start_parked<'scope>(&mut self, scope: &'scope thread::Scope<'scope, 'a>, send: &Sender<Message>)
+    where
+        'a: 'scope,
+    {
+        let mut waiting = VecDeque::new();
+        while let Some(index) = self.parked.pop_front() {
+            let stopped = !self.scheduled.failures.is_empty() && !self.options.keep_going;
+            if stopped || self.options.interrupt.is_set() {
+                continue;
+            }
+            match self.free_threads() {
+                0 => {
+                    waiting.push_back(index);
+                    break;
+                }
+                free if !self.start(index, free, scope, send) => waiting.push_back(index),
+                _ => {}
+            }
+        }
+        waiting.append(&mut self.parked);
+        self.parked = waiting;
+    }
+
+    fn free_threads(&self) -> usize {
+        let used: usize = self.running.values().map(|(threads, _)| threads).sum();
+        self.graph.context.threads.saturating_sub(used)
     }
 
     /// Takes a node's result from the store, where it is there.
@@ -180,19 +206,23 @@ impl<'a> Scheduler<'a> {
         self.settle(index, result, NodeReport { items_reused: items, ..report });
     }
 
-    fn start<'scope>(&mut self, index: NodeIndex, scope: &'scope thread::Scope<'scope, 'a>, send: &Sender<Message>)
+    /// Starts a node; `false` when another has the device that it wants.
+    fn start<'scope>(
+        &mut self,
+        index: NodeIndex,
+        free: usize,
+        scope: &'scope thread::Scope<'scope, 'a>,
+        send: &Sender<Message>,
+    ) -> bool
     where
         'a: 'scope,
     {
-        let used: usize = self.running.values().map(|(threads, _)| threads).sum();
-        let free = self.graph.context.threads.saturating_sub(used);
         let chain = self.streamed_before(index);
         let demands = || chain.iter().chain([&index]).map(|&stage| self.graph.work(stage).bound.demand);
         let device = demands().any(|demand| demand == Demand::Device);
         let wide = device || demands().any(|demand| demand == Demand::Cores);
-        if free == 0 || (device && self.running.values().any(|(_, device)| *device)) {
-            self.parked.push(index);
-            return;
+        if device && self.running.values().any(|(_, device)| *device) {
+            return false;
         }
         let threads = if wide { free } else { 1 };
         self.running.insert(index, (threads, device));
@@ -224,13 +254,16 @@ impl<'a> Scheduler<'a> {
             let seconds = began.elapsed().as_secs_f64();
             let _ = send.send(Message::Finished(Box::new(Finished { index, done, seconds })));
         });
+        true
     }
 
     /// The digests of what is at a node's inputs; for a map, of the table that its chain starts with.
     fn inputs(&self, index: NodeIndex) -> BTreeMap<std::sync::Arc<str>, Digest> {
         let output = |from: NodeIndex, output: &str| self.known[from.index()].outputs.get(output).copied();
         match self.graph.chain(index).filter(|_| self.graph.is_map(index)) {
-            Some(chain) => output(chain.root, chain.output).map(|digest| ("table".into(), digest)).into_iter().collect(),
+            Some(chain) => {
+                output(chain.root, chain.output).map(|digest| ("table".into(), digest)).into_iter().collect()
+            }
             None => {
                 let inputs = self.graph.pipeline.inputs(index).into_iter();
                 inputs.filter_map(|input| Some((input.name, output(input.from, input.output.name)?))).collect()
@@ -260,6 +293,7 @@ impl<'a> Scheduler<'a> {
             Some(chain) => vec![chain.root],
             None => self.graph.pipeline.inputs(index).into_iter().map(|input| input.from).collect(),
         };
+        self.graph.forget_there();
         for producer in from {
             self.distrusted.insert(producer);
             for node in self.streamed_before(producer).into_iter().chain([producer]) {
@@ -348,14 +382,13 @@ impl<'a> Scheduler<'a> {
     /// Looks again at the nodes that read this one, where everything they read is settled.
     fn wake_readers(&mut self, index: NodeIndex) {
         let settled = |from: NodeIndex| {
-            self.is_reported(from) || (self.graph.streams_into(from).is_some() && self.known[from.index()].key.is_some())
+            self.is_reported(from)
+                || (self.graph.streams_into(from).is_some() && self.known[from.index()].key.is_some())
         };
         let ready: Vec<usize> = self
             .graph
             .readers(index)
-            .filter(|&reader| {
-                self.graph.pipeline.graph.neighbors_directed(reader, Direction::Incoming).all(settled)
-            })
+            .filter(|&reader| self.graph.pipeline.graph.neighbors_directed(reader, Direction::Incoming).all(settled))
             .map(|reader| self.rank[reader.index()])
             .collect();
         self.ready.extend(ready);

@@ -14,8 +14,8 @@ use std::thread;
 use pipe_store::{Digest, ItemEntry};
 use serde_json::Value;
 
-use crate::kind::ErasedMap;
 use crate::job::NoBytes;
+use crate::kind::ErasedMap;
 use crate::manifest::item_key;
 use crate::{Collection, Failure, ItemFailure, Job, OnError, Records, Skipped, Stage, Worker};
 

@@ -31,9 +31,8 @@ pub fn sweep(store: &Store, keep: Keep, dry: bool, alone: &UseLock) -> Result<Sw
         Keep::Seconds(age) => {
             let last = newest(&runs, 1);
             let now = jiff::Timestamp::now().as_second();
-            let young = |run: &&Run| {
-                run.time.parse::<jiff::Timestamp>().is_ok_and(|time| now - time.as_second() <= age as i64)
-            };
+            let young =
+                |run: &&Run| run.time.parse::<jiff::Timestamp>().is_ok_and(|time| now - time.as_second() <= age as i64);
             live(store, &runs.iter().filter(|run| young(run) || last.contains(run)).collect::<Vec<_>>())
         }
         Keep::Bytes(most) => {
@@ -65,10 +64,13 @@ fn newest(runs: &[Run], count: usize) -> Vec<&Run> {
     kept
 }
 
-/// Everything that these runs gave, and all that it refers to.
+/// Everything that these runs and the pinned ones gave, and all that it refers to.
 fn live(store: &Store, runs: &[&Run]) -> HashSet<Digest> {
     let mut live = HashSet::new();
-    for run in runs {
+    let pins = history::pins(store);
+    let all = history::runs(store);
+    let pinned = all.iter().filter(|run| pins.contains(&run.id));
+    for run in runs.iter().copied().chain(pinned) {
         if !live.insert(run.nodes) {
             continue;
         }

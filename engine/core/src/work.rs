@@ -62,7 +62,9 @@ impl Task<'_> {
         let key = manifest.key();
         let began = Instant::now();
         let _lock = self.lock(key, job).map_err(|failure| self.here(failure))?;
-        if !self.distrusted && let Some(result) = self.graph.result(self.index, key) {
+        if !self.distrusted
+            && let Some(result) = self.graph.result(self.index, key)
+        {
             let reused = result.items;
             return Ok(Done { result, computed: false, reused, stages: Vec::new() });
         }

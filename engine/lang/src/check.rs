@@ -75,7 +75,8 @@ pub(crate) struct Draft {
 impl Checker<'_> {
     fn pipeline(mut self, id: SourceId, set: &[SourceId]) -> Option<Parts> {
         let root = reader::read(self.sources, id, self.problems)?;
-        let mut parts = self.keys(&root, "the pipeline", &["name", "params", "nodes"])?;
+        let whole = root.span;
+        let mut parts = self.keys(root, "the pipeline", &["name", "params", "nodes"])?;
         let mut params = Params::new(match parts.remove("params") {
             Some((_, tree)) => self.entries(tree, "`params`").unwrap_or_default(),
             None => Vec::new(),
@@ -87,7 +88,7 @@ impl Checker<'_> {
         let name = parts.remove("name").and_then(|(_, tree)| self.word(&tree, "`name`"));
         let Some((nodes_key, nodes)) = parts.remove("nodes") else {
             self.problems.push(
-                Problem::new("pipe::missing_param", "the pipeline has no `nodes`", root.span, "needed here")
+                Problem::new("pipe::missing_param", "the pipeline has no `nodes`", whole, "needed here")
                     .help("add `nodes:` with at least one node; `pipe init` writes an example"),
             );
             return None;
@@ -171,7 +172,8 @@ impl Checker<'_> {
             );
             return None;
         }
-        let mut parts = self.keys(&tree, &format!("the node `{}`", key.text), &["kind", "with", "from", "keep", "export"])?;
+        let mut parts =
+            self.keys(tree, &format!("the node `{}`", key.text), &["kind", "with", "from", "keep", "export"])?;
         let from = parts.remove("from").map(|(_, tree)| tree);
         let export = parts.remove("export").map(|(_, tree)| tree);
         let keep = parts.remove("keep");
@@ -249,8 +251,8 @@ impl Checker<'_> {
     }
 
     /// The entries of a mapping whose keys are all known.
-    fn keys(&mut self, tree: &Tree, what: &str, known: &[&str]) -> Option<BTreeMap<String, (Key, Tree)>> {
-        let entries = self.entries(tree.clone(), what)?;
+    fn keys(&mut self, tree: Tree, what: &str, known: &[&str]) -> Option<BTreeMap<String, (Key, Tree)>> {
+        let entries = self.entries(tree, what)?;
         let mut parts = BTreeMap::new();
         for (key, value) in entries {
             if known.contains(&key.text.as_str()) {

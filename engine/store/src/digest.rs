@@ -20,7 +20,6 @@ impl Digest {
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-
 }
 
 impl From<[u8; 32]> for Digest {

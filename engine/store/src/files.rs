@@ -79,9 +79,9 @@ impl Store {
                 Err(error) => return Err(StoreError::new("sync", path, error)),
             }
         }
-        folders.iter().try_for_each(|folder| {
-            sync_folder(folder).map_err(|error| StoreError::new("sync", folder, error))
-        })
+        folders
+            .iter()
+            .try_for_each(|folder| sync_folder(folder).map_err(|error| StoreError::new("sync", folder, error)))
     }
 }
 

@@ -16,35 +16,48 @@ pub(crate) struct Items {
     packs: PathBuf,
     indexes: PathBuf,
     /// Read when first asked for, so that a run without items pays nothing.
-    loaded: RwLock<Option<Vec<Arc<Index>>>>,
+    loaded: RwLock<Loaded>,
     open: Mutex<HashMap<Digest, Arc<File>>>,
     /// Held while a damaged pack is written anew.
     salvage: Mutex<()>,
 }
 
+/// Index files in memory, by their names.
+#[derive(Debug, Default)]
+struct Loaded {
+    indexes: Vec<(String, Arc<Index>)>,
+    /// Whether these are the files that were there when last looked at.
+    fresh: bool,
+}
+
 impl Items {
     pub(crate) fn new(root: &Path) -> Self {
         let (packs, indexes) = (root.join("packs"), root.join("index"));
-        Self { packs, indexes, loaded: RwLock::new(None), open: Mutex::default(), salvage: Mutex::default() }
+        Self { packs, indexes, loaded: RwLock::default(), open: Mutex::default(), salvage: Mutex::default() }
     }
 
     fn indexes(&self) -> Vec<Arc<Index>> {
-        if let Some(loaded) = &*self.loaded.read().unwrap_or_else(PoisonError::into_inner) {
-            return loaded.clone();
+        let all = |loaded: &Loaded| loaded.indexes.iter().map(|(_, index)| index.clone()).collect();
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        if loaded.fresh {
+            return all(&loaded);
         }
+        drop(loaded);
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        loaded.get_or_insert_with(|| read_indexes(&self.indexes)).clone()
+        if !loaded.fresh {
+            loaded.indexes = read_indexes(&self.indexes, &loaded.indexes);
+            loaded.fresh = true;
+        }
+        all(&loaded)
     }
 
-    pub(crate) fn add(&self, index: Index) {
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = &mut *loaded {
-            loaded.push(Arc::new(index));
-        }
+    /// Looks again at which index files there are before the next search.
+    pub(crate) fn look_again(&self) {
+        self.loaded.write().unwrap_or_else(PoisonError::into_inner).fresh = false;
     }
 
     pub(crate) fn forget(&self) {
-        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.look_again();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -72,13 +85,20 @@ impl Items {
 /// An item's bytes are not those of its digest.
 struct Damaged;
 
-/// All index files. One that vanishes while they are read has been merged into another, so they
-/// are listed anew.
-fn read_indexes(folder: &Path) -> Vec<Arc<Index>> {
+/// All index files; those that are loaded are not read again. One that vanishes while they are read
+/// has been merged into another, so they are listed anew.
+fn read_indexes(folder: &Path, loaded: &[(String, Arc<Index>)]) -> Vec<(String, Arc<Index>)> {
     loop {
-        let read: io::Result<Vec<_>> = names(folder).iter().map(|name| read_index(&folder.join(name))).collect();
-        match read {
-            Ok(indexes) => return indexes.into_iter().flatten().map(Arc::new).collect(),
+        let read = |name: String| -> io::Result<Option<(String, Arc<Index>)>> {
+            let known = loaded.iter().find(|(known, _)| *known == name).map(|(_, index)| index.clone());
+            let index = match known {
+                Some(index) => Some(index),
+                None => read_index(&folder.join(&name))?.map(Arc::new),
+            };
+            Ok(index.map(|index| (name, index)))
+        };
+        match names(folder).into_iter().map(read).collect::<io::Result<Vec<_>>>() {
+            Ok(indexes) => return indexes.into_iter().flatten().collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) => return Vec::new(),
         }
@@ -88,14 +108,15 @@ fn read_indexes(folder: &Path) -> Vec<Arc<Index>> {
 /// An index file; `None` when it is not what its name, the digest of its bytes, says.
 pub(crate) fn read_index(path: &Path) -> io::Result<Option<Index>> {
     let bytes = fs::read(path)?;
-    let named = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| Digest::of(&bytes).to_string() == name);
+    let named =
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| Digest::of(&bytes).to_string() == name);
     Ok(if named { Index::parse(bytes) } else { None })
 }
 
 impl Store {
     /// Sees also what other processes have written since the items were first looked at.
     pub fn refresh_items(&self) {
-        *self.items.loaded.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.items.look_again();
     }
 
     /// Which of these keys have an item: an entry for each that has one.
@@ -129,15 +150,24 @@ impl Store {
         }
     }
 
-    /// The bytes of many items, in their order, read by `threads` threads.
-    pub fn read_items(&self, entries: &[ItemEntry], threads: usize) -> Vec<Option<Vec<u8>>> {
+    /// What `take` makes of the bytes of many items, in their order, by `threads` threads; `None`
+    /// where the bytes are lost or damaged.
+    pub fn read_items<T: Send>(
+        &self,
+        entries: &[ItemEntry],
+        threads: usize,
+        take: impl Fn(usize, Vec<u8>) -> T + Sync,
+    ) -> Vec<Option<T>> {
         // As they lie on the disk.
         let mut order: Vec<usize> = (0..entries.len()).collect();
         order.sort_unstable_by_key(|&at| (entries[at].pack, entries[at].offset));
         let part = order.len().div_ceil(threads.max(1)).max(1);
-        let mut all: Vec<Option<Vec<u8>>> = vec![None; entries.len()];
+        let mut all: Vec<Option<T>> = entries.iter().map(|_| None).collect();
+        let take = &take;
         thread::scope(|scope| {
-            let read = |part: &[usize]| -> Vec<_> { part.iter().map(|&at| (at, self.item(&entries[at]))).collect() };
+            let read = |part: &[usize]| -> Vec<_> {
+                part.iter().map(|&at| (at, self.item(&entries[at]).map(|bytes| take(at, bytes)))).collect()
+            };
             let parts: Vec<_> = order.chunks(part).map(|part| scope.spawn(move || read(part))).collect();
             for (at, bytes) in parts.into_iter().flat_map(|part| part.join().unwrap_or_default()) {
                 all[at] = bytes;

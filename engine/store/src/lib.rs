@@ -17,6 +17,7 @@ mod pack;
 mod recover;
 mod sweep;
 mod verify;
+mod work;
 mod writer;
 
 use std::fs;
@@ -29,6 +30,7 @@ pub use index::ItemEntry;
 pub use lock::{KeyLock, UseLock};
 pub use sweep::{Swept, Usage};
 pub use verify::{Damage, Verified};
+pub use work::WorkFolder;
 pub use writer::ItemWriter;
 
 /// The folder of the present format.
@@ -45,6 +47,8 @@ pub struct Store {
     items: items::Items,
     /// Files that are whole and visible, but may not have reached the disk.
     unsynced: Mutex<Vec<PathBuf>>,
+    /// Folders for work that are free.
+    work: Mutex<Vec<PathBuf>>,
 }
 
 impl Store {
@@ -71,19 +75,10 @@ impl Store {
             // A store in a folder that may only be read does without.
             let _ = fs::write(&ignore, "*\n");
         }
-        let store = Self { items: items::Items::new(&root), root, unsynced: Mutex::default() };
+        let store = Self { items: items::Items::new(&root), root, unsynced: Mutex::default(), work: Mutex::default() };
         // What cannot be taken over now stays where it is for the next one.
         let _ = store.recover();
         Ok(store)
-    }
-
-    /// A new folder in the store for work under way, removed when dropped.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn work_folder(&self) -> Result<tempfile::TempDir, StoreError> {
-        let tmp = self.root.join("tmp");
-        tempfile::Builder::new().prefix("work-").tempdir_in(&tmp).map_err(|error| StoreError::new("write in", &tmp, error))
     }
 
     /// The folder that everything of this format lies in.

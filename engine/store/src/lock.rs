@@ -2,20 +2,24 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use crate::{Digest, Store, StoreError, fault};
 
+/// Hex digits of a key that name its lock's file.
+const DIGITS: usize = 4;
 /// How often a waiter looks again.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held while one thing is computed, so that others wait for it rather than compute it too.
+///
+/// Its file is that of the key's first digits and stays there: keys that share them only wait for
+/// each other. Nobody waits for a lock while holding one, so no two can wait for each other forever.
 #[derive(Debug)]
 pub struct KeyLock {
-    file: File,
-    path: PathBuf,
+    _file: File,
 }
 
 /// Held while a process relies on what it found in the store, so that nothing is swept away.
@@ -30,26 +34,16 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn lock_key(
-        &self,
-        key: Digest,
-        mut waiting: impl FnMut() -> bool,
-    ) -> Result<Option<KeyLock>, StoreError> {
-        let path = self.root.join("locks").join(key.to_string());
+    pub fn lock_key(&self, key: Digest, mut waiting: impl FnMut() -> bool) -> Result<Option<KeyLock>, StoreError> {
+        let path = self.root.join("locks").join(&key.to_string()[..DIGITS]);
         let refused = |error| StoreError::new("lock", &path, error);
+        fault::point("lock: create").map_err(refused)?;
+        let file = open(&path).map_err(refused)?;
         loop {
-            fault::point("lock: create").map_err(refused)?;
-            let file = open(&path).map_err(refused)?;
             match file.try_lock() {
-                // Whoever held it has removed the file meanwhile: this one locks nothing.
-                Ok(()) if !is_at(&file, &path) => {}
-                Ok(()) => return Ok(Some(KeyLock { file, path })),
-                Err(TryLockError::WouldBlock) => {
-                    if !waiting() {
-                        return Ok(None);
-                    }
-                    thread::sleep(PAUSE);
-                }
+                Ok(()) => return Ok(Some(KeyLock { _file: file })),
+                Err(TryLockError::WouldBlock) if waiting() => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(refused(error)),
             }
         }
@@ -91,33 +85,10 @@ impl Store {
     }
 }
 
-impl Drop for KeyLock {
-    fn drop(&mut self) {
-        // Removed before it is released; who waits finds that its file is gone and asks again.
-        let _ = fs::remove_file(&self.path);
-        let _ = self.file.unlock();
-    }
-}
-
 fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path).or_else(|error| {
         let folder = path.parent().filter(|_| error.kind() == io::ErrorKind::NotFound);
         fs::create_dir_all(folder.ok_or(error)?)?;
         File::options().create(true).truncate(false).read(true).write(true).open(path)
     })
-}
-
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(file), Ok(there)) => (file.dev(), file.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
-/// An open file cannot be removed there.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
 }

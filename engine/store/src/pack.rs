@@ -109,19 +109,19 @@ impl OpenPack {
         let path = store.root.join("packs").join(digest.to_string());
         let index = index(digest, &self.items);
         store.publish_index(&index)?;
-        fault::point("pack: rename").and_then(|()| std::fs::rename(&self.path, &path)).map_err(|error| self.refused(error))?;
+        fault::point("pack: rename")
+            .and_then(|()| std::fs::rename(&self.path, &path))
+            .map_err(|error| self.refused(error))?;
         store.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(path);
-        if let Some(index) = Index::parse(index) {
-            store.items.add(index);
-        }
+        store.items.look_again();
         Ok(())
     }
 }
 
-/// The index over one pack: every item by its recipe and by its content.
+/// The index over one pack.
 pub(crate) fn index(pack: Digest, items: &[Framed]) -> Vec<u8> {
     let entry = |item: &Framed| ItemEntry { content: item.content, pack, offset: item.offset, length: item.length };
-    Index::build(items.iter().flat_map(|item| [(item.key, entry(item)), (item.content, entry(item))]).collect())
+    Index::build(items.iter().map(|item| (item.key, entry(item))).collect())
 }
 
 /// The whole items at the start of a pack, and how far they reach.

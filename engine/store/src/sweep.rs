@@ -122,7 +122,7 @@ impl Store {
             if dry {
                 continue;
             }
-            for (key, entry) in alive.iter().filter(|(key, entry)| *key != entry.content) {
+            for (key, entry) in &alive {
                 if let Some(bytes) = self.item(entry) {
                     writer.put(*key, &bytes)?;
                 }
@@ -136,9 +136,10 @@ impl Store {
         // The new packs have indexes by now; what was kept in old ones comes beside them.
         let gone_packs: HashSet<Digest> =
             gone.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
-        let fresh = self.entries().into_iter().filter(|(_, entry)| {
-            !gone_packs.contains(&entry.pack) && live.contains(&entry.content)
-        });
+        let fresh = self
+            .entries()
+            .into_iter()
+            .filter(|(_, entry)| !gone_packs.contains(&entry.pack) && live.contains(&entry.content));
         let fresh: Vec<_> = fresh.collect();
         self.replace_indexes(fresh)?;
         self.sync()?;

@@ -42,7 +42,15 @@ impl Store {
         let mut found = Verified::default();
         let blobs = self.files_under("blobs");
         let named_by_digest = |path: &PathBuf| {
-            let name: String = path.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().filter_map(|part| part.to_str()).collect();
+            let name: String = path
+                .iter()
+                .rev()
+                .take(2)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .filter_map(|part| part.to_str())
+                .collect();
             digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
         };
         for path in self.unfit(&blobs, threads, &mut found, named_by_digest) {

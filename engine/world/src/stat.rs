@@ -79,7 +79,8 @@ impl<'a> Looker<'a> {
                 FileType::Directory => Thing::Folder,
                 _ => Thing::Other,
             };
-            let time = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+            let time =
+                |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
             let stat = Stat {
                 size: seen.st_size.cast_unsigned(),
                 mtime: time(seen.st_mtime, seen.st_mtime_nsec as i64),

@@ -10,7 +10,6 @@
 //!
 //! A path shares its first `shared` bytes with the one before it. All numbers are little endian.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -60,14 +59,24 @@ pub struct Located {
 }
 
 impl Trace {
-    pub(crate) fn new(seen_at: SystemTime, result: Digest, all: &BTreeMap<String, Seen>) -> Self {
-        let (mut paths, mut seen) = (String::new(), Vec::with_capacity(all.len()));
-        for (path, &what) in all {
+    pub(crate) fn new(seen_at: SystemTime, result: Digest, mut all: Vec<(String, Seen)>) -> Self {
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // Of a path that was looked at twice, what was seen first: a change between shows next time.
+        all.dedup_by(|(one, _), (other, _)| one == other);
+        let mut paths = String::with_capacity(all.iter().map(|(path, _)| path.len()).sum());
+        let mut seen = Vec::with_capacity(all.len());
+        for (path, what) in all {
             let start = paths.len();
-            paths.push_str(path);
+            paths.push_str(&path);
             seen.push((start..paths.len(), what));
         }
         Self { seen_at: nanoseconds(seen_at), result, paths, seen }
+    }
+
+    /// What was seen at a path.
+    pub(crate) fn find(&self, path: &str) -> Option<Seen> {
+        let at = self.seen.binary_search_by(|(range, _)| self.paths[range.clone()].cmp(path));
+        at.ok().map(|at| self.seen[at].1)
     }
 
     /// Whether nothing was looked at.

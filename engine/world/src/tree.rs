@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pipe_store::{Digest, Hasher};
 
+use crate::trace::Seen;
 use crate::{Absent, Identity, World};
 
 impl World {
@@ -13,7 +14,7 @@ impl World {
     /// # Errors
     /// When something cannot be read.
     pub fn tree(&self, path: &Path) -> io::Result<Digest> {
-        if !path.is_dir() {
+        if matches!(self.seen_at(path), Some(Seen::File { .. })) || !path.is_dir() {
             return self.digest(path);
         }
         let mut files = Vec::new();

@@ -1,8 +1,8 @@
 //! Looking at the world, and remembering what was seen.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -43,23 +43,33 @@ pub enum Absent {
 /// Looks at the world and remembers what it saw.
 #[derive(Debug)]
 pub struct World {
-    known: HashMap<String, Seen>,
+    earlier: Option<Trace>,
     began: SystemTime,
     threads: usize,
-    seen: Mutex<BTreeMap<String, Seen>>,
+    /// What was asked for one by one.
+    seen: Mutex<HashMap<String, Seen>>,
+    /// What was asked for in large numbers.
+    found: Mutex<Vec<(String, Seen)>>,
     news: AtomicBool,
 }
 
 impl World {
     /// Knows what an earlier trace saw, as far as that can be trusted; nothing with `None`.
-    pub fn new(earlier: Option<&Trace>, threads: usize) -> Self {
-        let known = earlier.into_iter().flat_map(Trace::iter).map(|(path, seen)| (path.to_owned(), seen)).collect();
-        Self { known, began: SystemTime::now(), threads: threads.max(1), seen: Mutex::default(), news: AtomicBool::new(false) }
+    pub fn new(earlier: Option<Trace>, threads: usize) -> Self {
+        let (seen, found, news) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Self { earlier, began: SystemTime::now(), threads: threads.max(1), seen, found, news }
+    }
+
+    /// The earlier trace.
+    pub fn earlier(&self) -> Option<&Trace> {
+        self.earlier.as_ref()
     }
 
     /// What was seen, as a trace of how `result` came about.
     pub fn into_trace(self, result: Digest) -> Trace {
-        Trace::new(self.began, result, &self.seen.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let mut all = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        all.extend(self.seen.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Trace::new(self.began, result, all)
     }
 
     /// Whether something was seen that the earlier trace does not say.
@@ -84,7 +94,11 @@ impl World {
     /// # Errors
     /// When it cannot be read.
     pub fn digest(&self, path: &Path) -> io::Result<Digest> {
-        let (seen, digest) = self.look(path, Stat::of(&fs::metadata(path)?))?;
+        // Many nodes may name the same file; it counts as it was when it was first looked at.
+        if let Some(Seen::File { digest, .. }) = self.seen_at(path) {
+            return Ok(digest);
+        }
+        let (seen, digest) = self.look(path, self.known(&key(path)), Stat::of(&fs::metadata(path)?), None)?;
         self.remember(path, seen);
         Ok(digest)
     }
@@ -114,31 +128,32 @@ impl World {
     {
         let next = AtomicUsize::new(0);
         let work = || {
-            let (mut found, mut all) = (Vec::new(), Vec::new());
+            let mut parts = Vec::new();
             loop {
                 let start = next.fetch_add(PART, Ordering::Relaxed);
                 if start >= count {
-                    break;
+                    return parts;
                 }
-                for at in start..(start + PART).min(count) {
-                    found.push((at, self.first(places(at), identity, &mut all)));
-                }
+                let mut all = Vec::with_capacity(PART);
+                let digests: Vec<_> =
+                    (start..(start + PART).min(count)).map(|at| self.first(places(at), identity, &mut all)).collect();
+                parts.push((start, digests, all));
             }
-            (found, all)
         };
-        let mut digests = vec![Err(Absent::Nowhere); count];
-        thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..self.threads.min(count.div_ceil(PART))).map(|_| scope.spawn(work)).collect();
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for (found, all) in threads.into_iter().filter_map(|thread| thread.join().ok()) {
-                found.into_iter().for_each(|(at, digest)| digests[at] = digest);
-                for (path, what) in all {
-                    self.compare(&path, &what);
-                    seen.insert(path, what);
-                }
-            }
+        let mut parts: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.threads.min(count.div_ceil(PART))).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
         });
+        // In the order that was asked for: often the paths' own, so that sorting them costs little.
+        parts.sort_unstable_by_key(|(start, ..)| *start);
+        let mut digests = Vec::with_capacity(count);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for (start, part, all) in parts {
+            digests.resize(start, Err(Absent::Nowhere));
+            digests.extend(part);
+            found.extend(all);
+        }
+        digests.resize(count, Err(Absent::Nowhere));
         digests
     }
 
@@ -149,49 +164,70 @@ impl World {
         all: &mut Vec<(String, Seen)>,
     ) -> Result<Digest, Absent> {
         for path in places {
-            let Some(name) = path.to_str().map(str::to_owned) else {
+            let Ok(name) = path.into_os_string().into_string() else {
                 return Err(Absent::Unreadable("its path is not Unicode".to_owned()));
             };
-            let file = match fs::metadata(&path) {
-                Ok(file) if file.is_file() => file,
-                _ => {
-                    all.push((name, Seen::Missing));
-                    continue;
-                }
+            let path = Path::new(&name);
+            let known = self.known(&name);
+            let looked = match (identity, known) {
+                // What was read before is looked at before it is opened.
+                (Identity::Name, _) | (_, Some(Seen::File { .. })) => fs::metadata(path).map(|file| (file, None)),
+                _ => open_file(path).and_then(|open| Ok((open.metadata()?, Some(open)))),
             };
-            if identity == Identity::Name {
-                let digest = named_sha1(&path).map(|name| named_digest(&name)).ok_or(Absent::Unnamed)?;
-                all.push((name, Seen::Named { digest }));
+            let (seen, digest) = match looked {
+                Ok((file, _)) if file.is_file() && identity == Identity::Name => {
+                    let digest = named_sha1(path).map(|name| named_digest(&name)).ok_or(Absent::Unnamed)?;
+                    (Seen::Named { digest }, Some(digest))
+                }
+                Ok((file, open)) if file.is_file() => {
+                    let looked = self.look(path, known, Stat::of(&file), open);
+                    let (seen, digest) = looked.map_err(|error| Absent::Unreadable(error.to_string()))?;
+                    (seen, Some(digest))
+                }
+                Err(error) if !is_absence(&error) => return Err(Absent::Unreadable(error.to_string())),
+                _ => (Seen::Missing, None),
+            };
+            self.compare(known, seen);
+            all.push((name, seen));
+            if let Some(digest) = digest {
                 return Ok(digest);
             }
-            let looked = self.look(&path, Stat::of(&file));
-            let (seen, digest) = looked.map_err(|error| Absent::Unreadable(error.to_string()))?;
-            all.push((name, seen));
-            return Ok(digest);
         }
         Err(Absent::Nowhere)
     }
 
     /// What is at a file, read unless it is as it was.
-    fn look(&self, path: &Path, stat: Stat) -> io::Result<(Seen, Digest)> {
+    fn look(&self, path: &Path, known: Option<Seen>, stat: Stat, open: Option<File>) -> io::Result<(Seen, Digest)> {
         let settled = stat.is_settled(self.began);
-        if let Some(Seen::File { stat: before, settled: true, digest }) = self.known.get(key(path).as_str())
-            && *before == stat
+        if let Some(Seen::File { stat: before, settled: true, digest }) = known
+            && before == stat
         {
-            return Ok((Seen::File { stat, settled, digest: *digest }, *digest));
+            return Ok((Seen::File { stat, settled, digest }, digest));
         }
-        let digest = Digest::of(&fs::read(path)?);
+        let mut file = open.map_or_else(|| open_file(path), Ok)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0).saturating_add(1));
+        file.read_to_end(&mut bytes)?;
+        let digest = Digest::of(&bytes);
         Ok((Seen::File { stat, settled, digest }, digest))
     }
 
-    fn compare(&self, path: &str, seen: &Seen) {
-        if self.known.get(path) != Some(seen) {
+    /// What an earlier trace says of a path.
+    fn known(&self, path: &str) -> Option<Seen> {
+        self.earlier.as_ref()?.find(path)
+    }
+
+    pub(crate) fn seen_at(&self, path: &Path) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(path.to_str()?).copied()
+    }
+
+    fn compare(&self, known: Option<Seen>, seen: Seen) {
+        if known != Some(seen) {
             self.news.store(true, Ordering::Relaxed);
         }
     }
 
     fn remember(&self, path: &Path, seen: Seen) {
-        self.compare(&key(path), &seen);
+        self.compare(self.known(&key(path)), seen);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(key(path), seen);
     }
 }
@@ -199,6 +235,22 @@ impl World {
 /// A path in a trace. One that is not Unicode is never found there, so its file is always read.
 fn key(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// Opens a file to be read. What is no file, such as a pipe that nobody writes to, does not block.
+fn open_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    options.read(true).open(path)
+}
+
+/// Whether nothing is there, rather than something that cannot be had.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
 }
 
 /// The SHA-1 that a file is named by, its ending aside: 40 hex digits in lower case.

@@ -1,7 +1,7 @@
 //! `dataset.csv`.
 
 use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use csv::ReaderBuilder;
 use pipe_core::{Failure, ItemFailure, Kind, Record, Records, Source};
@@ -148,11 +148,15 @@ impl Csv {
             let nested = (id.get(..2), id.get(2..4));
             let trees = if outside(&rows[at]) { &[] } else { self.objects.as_slice() };
             trees.iter().flat_map(move |tree| {
-                let nested = match nested {
-                    (Some(first), Some(second)) => Some(tree.path().join(first).join(second).join(id)),
-                    _ => None,
+                let join = |parts: &[&str]| {
+                    // In one piece: there may be millions of them.
+                    let mut path = PathBuf::with_capacity(tree.path().as_os_str().len() + id.len() + 8);
+                    path.push(tree.path());
+                    parts.iter().for_each(|part| path.push(part));
+                    path
                 };
-                nested.into_iter().chain([tree.path().join(id)])
+                let nested = nested.0.zip(nested.1).map(|(first, second)| join(&[first, second, id]));
+                nested.into_iter().chain(std::iter::once_with(move || join(&[id])))
             })
         };
         let found = world.find(rows.len(), identity, places);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Artifact, Document, Failure, Inputs, Job, Kind, Split, Whole};
+use pipe_core::{Artifact, Demand, Document, Failure, Inputs, Job, Kind, Split, Whole};
 use pipe_spec::{ArtifactType, Port};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,15 @@ impl Kind for EvalClassifier {
         &[Port::new("model", ArtifactType::Model), Port::new("data", ArtifactType::Features)];
     const OUTPUTS: &'static [Port] =
         &[Port::new("metrics", ArtifactType::Metrics), Port::new("predictions", ArtifactType::Predictions)];
+
+    fn demand(&self) -> Demand {
+        Demand::Cores
+    }
 }
 
 impl Whole for EvalClassifier {
     fn run(&self, inputs: &Inputs<'_>, _: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
         let (head, classes) = read_head(inputs, "model")?;
-        let items = inputs.items("data")?;
         let rows = &inputs.collection("data")?.records.rows;
         let mut labels = Vec::with_capacity(rows.len());
         for row in rows {
@@ -43,12 +46,15 @@ impl Whole for EvalClassifier {
                 Failure::new("pipe::data", message).help("train the model on the same classes")
             })?);
         }
-        if items.iter().any(|item| item.len() / 4 != head.features) {
+        let of_item = |_, item: Vec<u8>| {
+            let features: Vec<f32> = decode_features(&item).collect();
+            (features.len() == head.features).then(|| head.probabilities(&features))
+        };
+        let each: Option<Vec<Vec<f64>>> = inputs.map_items("data", of_item)?.into_iter().collect();
+        let probabilities = each.map(|each| each.concat()).ok_or_else(|| {
             let message = format!("the model takes {} features, the data has another number", head.features);
-            return Err(Failure::new("pipe::data", message).help("evaluate with the features that it was trained on"));
-        }
-        let features: Vec<f32> = items.iter().flat_map(|item| decode_features(item)).collect();
-        let probabilities = head.probabilities(&features);
+            Failure::new("pipe::data", message).help("evaluate with the features that it was trained on")
+        })?;
         let of_split = |split: Split| -> Option<Value> {
             let chosen: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].split == Some(split)).collect();
             let labels: Vec<usize> = chosen.iter().map(|&row| labels[row]).collect();

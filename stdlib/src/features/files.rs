@@ -22,11 +22,18 @@ pub(crate) fn write(artifact: &Artifact, store: &Store, to: &Path) -> Result<(),
     }
     let rows = features.records.rows.len();
     let shape = vec![rows, bytes.len() / 4 / rows.max(1)];
-    let rows = json!(features.records.rows.iter().map(|row| json!({ "id": row.id, "value": row.value, "type": row.split })).collect::<Vec<_>>());
-    let metadata = HashMap::from([("rows".to_owned(), rows.to_string()), ("meta".to_owned(), features.meta.to_string())]);
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()))
-    };
+    let rows = json!(
+        features
+            .records
+            .rows
+            .iter()
+            .map(|row| json!({ "id": row.id, "value": row.value, "type": row.split }))
+            .collect::<Vec<_>>()
+    );
+    let metadata =
+        HashMap::from([("rows".to_owned(), rows.to_string()), ("meta".to_owned(), features.meta.to_string())]);
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()));
     let view = TensorView::new(Dtype::F32, shape, &bytes).map_err(|error| failed(&error))?;
     let file = serialize([("features", view)], Some(metadata)).map_err(|error| failed(&error))?;
     fs::write(to, file).map_err(|error| failed(&error))

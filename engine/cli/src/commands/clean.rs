@@ -1,8 +1,9 @@
 //! `pipe clean`.
 
 use pipe_core::{Kinds, clean as forget};
+use serde_json::json;
 
-use crate::args::CleanArgs;
+use crate::args::{CleanArgs, Format};
 use crate::number::counted;
 use crate::project::{Project, Settings};
 use crate::{Stop, diagnostic, output};
@@ -25,6 +26,10 @@ pub(crate) fn clean(kinds: &Kinds, args: &CleanArgs) -> Result<(), Stop> {
     })?;
     if let Some(problems) = refused {
         return Err(super::mistakes(problems));
+    }
+    if args.format == Format::Json {
+        let value = json!({ "nodes": project.nodes, "items": items });
+        return output::result(&format!("{value:#}\n"));
     }
     let items = if items > 0 { format!(" and {}", counted(items, "item")) } else { String::new() };
     output::result(&format!("forgot {}{items}; the next run computes again\n", project.nodes.join(", ")))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Kinds, NodeStatus, Run, run_nodes};
+use pipe_core::{Kinds, NodeStatus, Run, pins, run_nodes};
 use pipe_store::Store;
 use serde_json::{Value, json};
 
@@ -26,7 +26,15 @@ pub(crate) fn log(_: &Kinds, args: &LogArgs) -> Result<(), Stop> {
     if runs.is_empty() {
         return output::result("no runs yet\n");
     }
-    let rows: Vec<Vec<String>> = runs.iter().map(|run| row(&place.store, run)).collect();
+    let pins = pins(&place.store);
+    let rows = runs.iter().map(|run| {
+        let mut row = row(&place.store, run);
+        if pins.contains(&run.id) {
+            row[2].push_str(", pinned");
+        }
+        row
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
     output::result(&table::table(&["run", "pipeline", "", "ran", "reused", "took", "settings", "metrics"], &rows))
 }
 
@@ -74,5 +82,6 @@ pub(super) fn as_json(store: &Store, run: &Run) -> Value {
     let mut value = json!(run);
     value["metrics"] = json!(metrics(store, run));
     value["nodes"] = json!(run_nodes(store, run));
+    value["pinned"] = json!(pins(store).contains(&run.id));
     value
 }

@@ -7,6 +7,7 @@ pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod nodes;
+pub(crate) mod pin;
 pub(crate) mod plan;
 pub(crate) mod restore;
 pub(crate) mod run;

@@ -20,8 +20,7 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
     let wanted = Wanted::new(word);
     let words = vec![file.to_string_lossy().into_owned(), wanted.node.clone()];
     let file_args = FileArgs { words, set: args.file.set.clone() };
-    let project =
-        Project::open(kinds, &file_args, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    let project = Project::open(kinds, &file_args, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
     if project.pipeline.find(&wanted.node).is_err() {
         let runs = super::runs::of_file(&project.store, Some(&project.id));
         if let Some(run) = super::runs::find(&runs, word) {
@@ -177,8 +176,7 @@ fn text(artifact: &Artifact, rows: usize) -> String {
 }
 
 fn records_text(records: &Records, rows: usize) -> String {
-    let mut text =
-        core_table(&Artifact::Records(records.clone())).map(|table| head(&table, rows)).unwrap_or_default();
+    let mut text = core_table(&Artifact::Records(records.clone())).map(|table| head(&table, rows)).unwrap_or_default();
     let mut counts: Vec<Vec<String>> = Vec::new();
     let splits: std::collections::BTreeSet<_> = records.rows.iter().map(|row| row.split).collect();
     for split in &splits {

@@ -2,15 +2,18 @@
 
 use pipe_core::Event;
 
-use super::Progress;
-use crate::output;
+use super::{Progress, is_one_of_many};
+use crate::output::{Lines, events};
 
-pub(super) struct Json;
+#[derive(Default)]
+pub(super) struct Json {
+    lines: Lines,
+}
 
 impl Progress for Json {
     fn event(&mut self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            output::event(&line);
+            self.lines.add(&line, is_one_of_many(event), events);
         }
     }
 }

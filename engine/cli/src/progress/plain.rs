@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use pipe_core::Event;
 
-use super::Progress;
 use super::summary::{finished_line, name_width, node_line, waiting_line};
+use super::{Progress, is_one_of_many};
 use crate::number::{count, counted};
-use crate::output;
+use crate::output::{self, Lines};
 
 /// How long a node over items is silent.
 const EVERY: Duration = Duration::from_secs(10);
@@ -16,10 +16,13 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Plain {
     width: usize,
     spoke: Option<Instant>,
+    lines: Lines,
 }
 
 impl Progress for Plain {
     fn event(&mut self, event: &Event) {
+        let hold = is_one_of_many(event);
+        let mut say = |line: &str| self.lines.add(line, hold, output::message);
         match event {
             Event::Started { pipeline, nodes } => {
                 self.width = name_width(nodes);
@@ -38,8 +41,4 @@ impl Progress for Plain {
             Event::NodeStarted { .. } | Event::Epoch { .. } => {}
         }
     }
-}
-
-fn say(line: &str) {
-    output::message(&format!("{line}\n"));
 }
