@@ -48,7 +48,7 @@ fn outputs(store: &Path) -> Result<Vec<(String, Digest)>, String> {
         return Err(outcome.failures.iter().map(|(_, failure)| failure.message().to_owned()).collect());
     }
     let nodes = pipe_core::last(&store, "pipe.yaml").ok_or("no record of the run")?.nodes;
-    let outputs = nodes.into_iter().flat_map(|(_, node)| node.result.outputs);
+    let outputs = nodes.into_values().flat_map(|node| node.result.outputs);
     // A damaged artifact that nothing read is not served either.
     Ok(outputs.filter(|(_, digest)| context.artifact(*digest).is_some()).collect())
 }
