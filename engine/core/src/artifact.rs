@@ -3,7 +3,7 @@
 //! Every artifact is one JSON blob, named by its digest; items and large parts are further blobs
 //! that it names by theirs. So equal content has an equal name, wherever it was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipe_store::Digest;
 use serde::{Deserialize, Serialize};
@@ -81,9 +81,8 @@ impl Split {
 impl Records {
     /// A table whose classes are the labels that occur in it.
     pub fn new(rows: Vec<Record>) -> Self {
-        let mut classes: Vec<String> = rows.iter().map(|row| row.value.clone()).collect();
-        classes.sort_unstable();
-        classes.dedup();
+        let classes: BTreeSet<&str> = rows.iter().map(|row| row.value.as_str()).collect();
+        let mut classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
         let numbers: Option<Vec<i64>> = classes.iter().map(|class| class.parse().ok()).collect();
         if numbers.is_some() {
             classes.sort_by_key(|class| class.parse::<i64>().unwrap_or_default());

@@ -31,12 +31,17 @@ impl<'a> Artifacts<'a> {
 
     /// Names an artifact by its digest without storing it, and gives its bytes.
     pub(crate) fn name(&self, artifact: Artifact) -> Result<(Digest, Vec<u8>), Failure> {
+        let (digest, bytes) = Self::encode(&artifact)?;
+        self.known().insert(digest, Arc::new(artifact));
+        Ok((digest, bytes))
+    }
+
+    /// The digest and the bytes of an artifact.
+    pub(crate) fn encode(artifact: &Artifact) -> Result<(Digest, Vec<u8>), Failure> {
         let bytes = artifact
             .encode()
             .map_err(|error| Failure::new("pipe::internal", format!("an output has no JSON form: {error}")))?;
-        let digest = Digest::of(&bytes);
-        self.known().insert(digest, Arc::new(artifact));
-        Ok((digest, bytes))
+        Ok((Digest::of(&bytes), bytes))
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Artifact>>> {

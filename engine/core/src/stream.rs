@@ -5,7 +5,7 @@
 //! a batch on, one thread gathers batches. An item that is stored behind one of the stages starts
 //! there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +14,7 @@ use std::thread;
 use pipe_store::{Digest, ItemEntry};
 use serde_json::Value;
 
+use crate::graph::packs_of;
 use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
@@ -28,6 +29,8 @@ pub(crate) struct Link {
 /// What a chain gave.
 pub(crate) struct Streamed {
     pub(crate) collection: Collection,
+    /// The packs that the items lie in, with their sizes.
+    pub(crate) packs: BTreeMap<Digest, u64>,
     /// Rows whose item was in the store.
     pub(crate) reused: usize,
     /// For each stage, how many items it computed.
@@ -63,9 +66,11 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
     let keys = item_keys(links, records).map_err(|failure| (0, failure))?;
     let last = keys.last().ok_or_else(|| at_end(Failure::new("pipe::internal", "a chain without stages")))?;
     let mut found: HashMap<Digest, Digest> = HashMap::new();
+    let mut packs: BTreeSet<Digest> = BTreeSet::new();
     for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
         if let Some(entry) = entry {
             found.insert(key, entry.content);
+            packs.insert(entry.pack);
         }
     }
     let reused = last.iter().filter(|key| found.contains_key(key)).count();
@@ -78,6 +83,7 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
         }
     }
     job.progress(reused, records.rows.len(), reused);
+    let new_items = !missing.is_empty();
     let mut broken: HashMap<Digest, Broken> = HashMap::new();
     let mut computed = vec![0; links.len()];
     if !missing.is_empty() {
@@ -115,7 +121,12 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
     let collection = collect(links, records, last, &found, &broken, job)?;
     // Rows that share an item with another count as reused.
     let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
-    Ok(Streamed { collection, reused, computed })
+    let packs = match new_items {
+        // What was written a moment ago is found by its content like the rest.
+        true => packs_of(job.store, &collection.items).ok_or_else(|| at_end(Failure::lost("some items")))?,
+        false => packs.into_iter().map(|pack| (pack, job.store.pack_length(pack))).collect(),
+    };
+    Ok(Streamed { collection, packs, reused, computed })
 }
 
 /// The keys of every row's item after each stage.

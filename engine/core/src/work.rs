@@ -12,7 +12,8 @@ use petgraph::graph::NodeIndex;
 use pipe_spec::ArtifactType;
 use pipe_store::{Digest, KeyLock};
 
-use crate::graph::{Graph, packs_of};
+use crate::artifacts::Artifacts;
+use crate::graph::Graph;
 use crate::history::{self, NodeRecord, NodeResult};
 use crate::kind::{ErasedWhole, Work};
 use crate::stream::{self, Link};
@@ -83,7 +84,10 @@ impl Task<'_> {
         };
         let mut done = Done { result, computed: true, reused: 0, stages: Vec::new() };
         let artifacts = match &self.graph.work(self.index).bound.work {
-            Work::Source(_) => vec![self.source().map_err(|failure| self.here(failure))?],
+            Work::Source(_) => {
+                self.source(&mut done.result).map_err(|failure| self.here(failure))?;
+                Vec::new()
+            }
             Work::Whole(whole) => self.whole(whole.as_ref(), job).map_err(|failure| self.here(failure))?,
             Work::Map(_) => vec![Artifact::Collection(self.chain(&mut done, job)?)],
         };
@@ -116,8 +120,14 @@ impl Task<'_> {
         Ok(lock)
     }
 
-    fn source(&self) -> Result<Artifact, Failure> {
-        self.graph.source_records(self.index).map(Arc::unwrap_or_clone)
+    /// A source has been read already; its table goes into the store as it is.
+    fn source(&self, result: &mut NodeResult) -> Result<(), Failure> {
+        let artifact = self.graph.source_records(self.index)?;
+        let (digest, bytes) = Artifacts::encode(&artifact)?;
+        self.graph.store.put(&bytes)?;
+        let port = self.graph.pipeline.graph[self.index].kind.outputs.first();
+        result.outputs.extend(port.map(|port| (port.name.to_owned(), digest)));
+        Ok(())
     }
 
     fn whole(&self, whole: &dyn ErasedWhole, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
@@ -155,7 +165,7 @@ impl Task<'_> {
         done.stages = chain.stages.into_iter().zip(streamed.computed).collect();
         done.result.items = collection.items.len();
         done.result.skipped = collection.skipped.len();
-        done.result.packs = packs_of(graph.store, &collection.items).ok_or_else(lost)?;
+        done.result.packs = streamed.packs;
         Ok(collection)
     }
 
@@ -163,7 +173,7 @@ impl Task<'_> {
     fn store(&self, artifacts: Vec<Artifact>, manifest: &Manifest, result: &mut NodeResult) -> Result<(), Failure> {
         let graph = self.graph;
         let ports = graph.pipeline.graph[self.index].kind.outputs;
-        if ports.len() != artifacts.len() {
+        if ports.len() != artifacts.len() + result.outputs.len() {
             let message = format!("gave {} outputs of {}", artifacts.len(), ports.len());
             return Err(Failure::new("pipe::internal", message));
         }
