@@ -227,6 +227,7 @@ fn a_damaged_pack_is_computed_again_in_the_same_run() {
     let mended = project.finished(&["--set", "epochs=4"]);
     assert_eq!(mended["ok"], true);
     assert_eq!(computed(&mended, "features"), (1, 19), "what lies beside the damage is kept");
+    project.ok(&["store", "verify"]);
     assert_eq!(first["nodes"]["features"]["digest"], mended["nodes"]["features"]["digest"]);
 }
 

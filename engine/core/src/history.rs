@@ -164,6 +164,11 @@ pub fn last(store: &Store, file: &str) -> Option<Last> {
     store.document("last", &last_name(file))
 }
 
+/// What the last run of every file left.
+pub(crate) fn all_last(store: &Store) -> Vec<Last> {
+    store.documents("last").iter().filter_map(|name| store.document("last", name)).collect()
+}
+
 /// Replaces what the last run left by what this one did.
 pub(crate) fn put_last(store: &Store, file: &str, before: Option<&Last>, mut now: Last) -> Result<(), StoreError> {
     for (name, old) in before.map(|last| &last.nodes).into_iter().flatten() {

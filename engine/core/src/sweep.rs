@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use pipe_store::{Digest, Store, StoreError, Swept, UseLock};
 
 use crate::history::{self, Run};
-use crate::run_nodes;
+use crate::{NodeResult, run_nodes};
 
 /// Which runs keep what they gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,24 +64,26 @@ fn newest(runs: &[Run], count: usize) -> Vec<&Run> {
     kept
 }
 
-/// Everything that these runs and the pinned ones gave, and all that it refers to.
+/// Everything that these runs, the pinned ones and the last of each file gave, and all that it
+/// refers to.
 fn live(store: &Store, runs: &[&Run]) -> HashSet<Digest> {
-    let mut live = HashSet::new();
-    let pins = history::pins(store);
-    let all = history::runs(store);
+    let (pins, all) = (history::pins(store), history::runs(store));
     let pinned = all.iter().filter(|run| pins.contains(&run.id));
+    let mut live = HashSet::new();
+    let mut results: Vec<NodeResult> = Vec::new();
     for run in runs.iter().copied().chain(pinned) {
-        if !live.insert(run.nodes) {
-            continue;
+        if live.insert(run.nodes) {
+            results.extend(run_nodes(store, run).unwrap_or_default().into_values());
         }
-        for result in run_nodes(store, run).unwrap_or_default().into_values() {
-            live.insert(result.key);
-            live.extend(result.log);
-            live.extend(result.parts);
-            for output in result.outputs.into_values() {
-                if live.insert(output) {
-                    live.extend(store.get(output).iter().flat_map(|bytes| mentioned(bytes)));
-                }
+    }
+    results.extend(history::all_last(store).into_iter().flat_map(|last| last.nodes).map(|(_, node)| node.result));
+    for result in results {
+        live.insert(result.key);
+        live.extend(result.log);
+        live.extend(result.parts);
+        for output in result.outputs.into_values() {
+            if live.insert(output) {
+                live.extend(store.get(output).iter().flat_map(|bytes| mentioned(bytes)));
             }
         }
     }

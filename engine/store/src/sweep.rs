@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::index::ItemEntry;
+use crate::verify::{blob_of, pack_of, remove};
 use crate::{Digest, Store, StoreError, UseLock};
 
 /// A pack is written anew when more than this part of its bytes is dead.
@@ -52,7 +53,7 @@ impl Store {
     pub fn usage(&self) -> Usage {
         let size = |paths: &[PathBuf]| paths.iter().map(|path| length(path)).sum();
         let (blobs, packs) = (self.files_under("blobs"), self.files_under("packs"));
-        let contents: HashSet<Digest> = self.entries().into_iter().map(|(_, entry)| entry.content).collect();
+        let contents: HashSet<Digest> = self.entries().1.into_iter().map(|(_, entry)| entry.content).collect();
         let other = ["documents", "index", "world", "tmp"].map(|folder| size(&self.files_under(folder)));
         Usage {
             blobs: blobs.len(),
@@ -74,22 +75,20 @@ impl Store {
     /// When the file system refuses.
     pub fn sweep(&self, live: &HashSet<Digest>, dry: bool, _alone: &UseLock) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        let remove = |path: &Path, swept: &mut Swept| -> Result<(), StoreError> {
+        let take = |path: &Path, swept: &mut Swept| -> Result<(), StoreError> {
             swept.bytes += length(path);
-            if dry { Ok(()) } else { fs::remove_file(path).map_err(|error| StoreError::new("remove", path, error)) }
+            if dry { Ok(()) } else { remove(path) }
         };
         for path in self.files_under("blobs") {
-            let parts: Vec<_> = path.iter().rev().take(2).filter_map(|part| part.to_str()).collect();
-            let digest: Option<Digest> = parts.iter().rev().copied().collect::<String>().parse().ok();
-            if digest.is_none_or(|digest| !live.contains(&digest)) {
+            if blob_of(&path).is_none_or(|digest| !live.contains(&digest)) {
                 swept.blobs += 1;
-                remove(&path, &mut swept)?;
+                take(&path, &mut swept)?;
             }
         }
         for name in self.documents("nodes") {
             if name.parse().is_ok_and(|key: Digest| !live.contains(&key)) {
                 swept.records += 1;
-                remove(&self.root.join("documents/nodes").join(format!("{name}.json")), &mut swept)?;
+                take(&self.root.join("documents/nodes").join(format!("{name}.json")), &mut swept)?;
             }
         }
         self.sweep_items(live, dry, &mut swept)?;
@@ -97,7 +96,7 @@ impl Store {
     }
 
     fn sweep_items(&self, live: &HashSet<Digest>, dry: bool, swept: &mut Swept) -> Result<(), StoreError> {
-        let entries = self.entries();
+        let (_, entries) = self.entries();
         let mut packs: BTreeMap<Digest, Vec<(Digest, ItemEntry)>> = BTreeMap::new();
         for &(key, entry) in &entries {
             packs.entry(entry.pack).or_default().push((key, entry));
@@ -108,8 +107,7 @@ impl Store {
         let mut gone = Vec::new();
         let mut writer = self.item_writer();
         for path in self.files_under("packs") {
-            let pack: Option<Digest> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
-            let held = pack.and_then(|pack| packs.remove(&pack)).unwrap_or_default();
+            let held = pack_of(&path).and_then(|pack| packs.remove(&pack)).unwrap_or_default();
             let alive: Vec<_> = held.into_iter().filter(|(_, entry)| live.contains(&entry.content)).collect();
             let contents: BTreeMap<Digest, u64> =
                 alive.iter().map(|(_, entry)| (entry.content, u64::from(entry.length))).collect();
@@ -134,19 +132,12 @@ impl Store {
         writer.finish()?;
         self.sync()?;
         // The new packs have indexes by now; what was kept in old ones comes beside them.
-        let gone_packs: HashSet<Digest> =
-            gone.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
-        let fresh = self
-            .entries()
-            .into_iter()
-            .filter(|(_, entry)| !gone_packs.contains(&entry.pack) && live.contains(&entry.content));
-        let fresh: Vec<_> = fresh.collect();
-        self.replace_indexes(fresh)?;
+        let gone_packs: HashSet<Digest> = gone.iter().filter_map(|path| pack_of(path)).collect();
+        let (indexes, entries) = self.entries();
+        let stays = |entry: &ItemEntry| !gone_packs.contains(&entry.pack) && live.contains(&entry.content);
+        self.replace_indexes(&indexes, entries.into_iter().filter(|(_, entry)| stays(entry)).collect())?;
         self.sync()?;
-        for path in gone {
-            fs::remove_file(&path).map_err(|error| StoreError::new("remove", &path, error))?;
-        }
-        Ok(())
+        gone.iter().try_for_each(|path| remove(path))
     }
 }
 

@@ -42,16 +42,8 @@ impl Store {
         let mut found = Verified::default();
         let blobs = self.files_under("blobs");
         let named_by_digest = |path: &PathBuf| {
-            let name: String = path
-                .iter()
-                .rev()
-                .take(2)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .filter_map(|part| part.to_str())
-                .collect();
-            digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
+            let named = blob_of(path);
+            named.is_some() && digest_of_file(path).ok() == named
         };
         for path in self.unfit(&blobs, threads, &mut found, named_by_digest) {
             self.damaged(&mut found, &path, "its bytes are not those of its digest", repair)?;
@@ -69,8 +61,8 @@ impl Store {
         self.items.forget();
         let packs = self.files_under("packs");
         let whole = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            digest_of_file(path).is_ok_and(|digest| digest.to_string() == name)
+            let named = pack_of(path);
+            named.is_some() && digest_of_file(path).ok() == named
         };
         for path in self.unfit(&packs, threads, &mut found, whole) {
             let bytes = fs::read(&path).unwrap_or_default();
@@ -78,7 +70,7 @@ impl Store {
             let what = format!("its bytes are not those of its digest; {whole} items in it are whole");
             found.damage.push(self.damage(&path, what));
             if repair {
-                match self.pack_of(&path) {
+                match pack_of(&path) {
                     Some(pack) => self.salvage(pack)?,
                     None => drop(fs::remove_file(&path)),
                 }
@@ -90,8 +82,9 @@ impl Store {
 
     /// Packs that no index speaks of, and indexes that speak of packs that are not there.
     fn verify_coverage(&self, found: &mut Verified, repair: bool) -> Result<(), StoreError> {
-        let covered: BTreeSet<Digest> = self.entries().into_iter().map(|(_, entry)| entry.pack).collect();
-        let there: BTreeSet<Digest> = self.files_under("packs").iter().filter_map(|path| self.pack_of(path)).collect();
+        let (indexes, entries) = self.entries();
+        let covered: BTreeSet<Digest> = entries.iter().map(|(_, entry)| entry.pack).collect();
+        let there: BTreeSet<Digest> = self.files_under("packs").iter().filter_map(|path| pack_of(path)).collect();
         for &pack in there.difference(&covered) {
             let path = self.root.join("packs").join(pack.to_string());
             found.damage.push(self.damage(&path, "no index knows its items".to_owned()));
@@ -106,8 +99,8 @@ impl Store {
             found.damage.push(self.damage(&path, "lost, but an index knows its items".to_owned()));
         }
         if repair && covered.difference(&there).next().is_some() {
-            let kept = self.entries().into_iter().filter(|(_, entry)| there.contains(&entry.pack)).collect();
-            self.replace_indexes(kept)?;
+            let kept = entries.into_iter().filter(|(_, entry)| there.contains(&entry.pack)).collect();
+            self.replace_indexes(&indexes, kept)?;
         }
         self.items.forget();
         Ok(())
@@ -122,23 +115,28 @@ impl Store {
             writer.put(key, bytes)?;
         }
         writer.finish()?;
+        let (indexes, entries) = self.entries();
+        self.replace_indexes(&indexes, entries.into_iter().filter(|(_, entry)| entry.pack != pack).collect())?;
         // Another process that found the same damage may have removed it already.
         let _ = fs::remove_file(&path);
         self.items.forget();
         Ok(())
     }
 
-    /// Every key of every index with its entry.
-    pub(crate) fn entries(&self) -> Vec<(Digest, ItemEntry)> {
-        let folder = self.root.join("index");
-        let indexes: Vec<Index> =
-            names(&folder).iter().filter_map(|name| read_index(&folder.join(name)).ok()?).collect();
-        indexes.iter().flat_map(Index::entries).collect()
+    /// Every index file, and every key in them with its entry.
+    pub(crate) fn entries(&self) -> (Vec<PathBuf>, Vec<(Digest, ItemEntry)>) {
+        let files = self.files_under("index");
+        let indexes: Vec<Index> = files.iter().filter_map(|path| read_index(path).ok()?).collect();
+        let entries = indexes.iter().flat_map(Index::entries).collect();
+        (files, entries)
     }
 
-    /// Puts one index in the place of all.
-    pub(crate) fn replace_indexes(&self, entries: Vec<(Digest, ItemEntry)>) -> Result<(), StoreError> {
-        let old = self.files_under("index");
+    /// Puts one index in the place of those files. Files that were written since stay.
+    pub(crate) fn replace_indexes(
+        &self,
+        old: &[PathBuf],
+        entries: Vec<(Digest, ItemEntry)>,
+    ) -> Result<(), StoreError> {
         let index = Index::build(entries);
         let path = self.root.join("index").join(Digest::of(&index).to_string());
         self.publish(&path, &index)?;
@@ -155,17 +153,14 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub fn forget_items(&self, keys: &HashSet<Digest>, _alone: &UseLock) -> Result<usize, StoreError> {
-        let all = self.entries();
+        let (indexes, all) = self.entries();
         let contents: HashSet<Digest> =
             all.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.content).collect();
         if !contents.is_empty() {
-            self.replace_indexes(all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect())?;
+            let kept = all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect();
+            self.replace_indexes(&indexes, kept)?;
         }
         Ok(contents.len())
-    }
-
-    fn pack_of(&self, path: &Path) -> Option<Digest> {
-        path.file_name()?.to_str()?.parse().ok()
     }
 
     /// Those of the files that do not pass the test, which reads each.
@@ -181,7 +176,7 @@ impl Store {
         let part = paths.len().div_ceil(threads.max(1)).max(1);
         thread::scope(|scope| {
             let fits = &fits;
-            let look = move |part: &[PathBuf]| part.iter().filter(|path| !fits(path)).cloned().collect::<Vec<_>>();
+            let look = move |part: &[PathBuf]| part.iter().filter(|path| !fits(path) && path.exists()).cloned().collect::<Vec<_>>();
             let parts: Vec<_> = paths.chunks(part).map(|part| scope.spawn(move || look(part))).collect();
             parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
         })
@@ -190,7 +185,7 @@ impl Store {
     fn damaged(&self, found: &mut Verified, path: &Path, what: &str, repair: bool) -> Result<(), StoreError> {
         found.damage.push(self.damage(path, what.to_owned()));
         if repair {
-            fs::remove_file(path).map_err(|error| StoreError::new("remove", path, error))?;
+            remove(path)?;
         }
         Ok(())
     }
@@ -210,5 +205,24 @@ impl Store {
         let mut found = Vec::new();
         walk(&self.root.join(folder), &mut found);
         found
+    }
+}
+
+/// The digest that a blob's path says.
+pub(crate) fn blob_of(path: &Path) -> Option<Digest> {
+    let (name, folder) = (path.file_name()?.to_str()?, path.parent()?.file_name()?.to_str()?);
+    format!("{folder}{name}").parse().ok()
+}
+
+/// The digest that a pack's path says.
+pub(crate) fn pack_of(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+/// Removes a file; one that is gone already is as it should be.
+pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::new("remove", path, error)),
+        _ => Ok(()),
     }
 }

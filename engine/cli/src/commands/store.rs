@@ -43,7 +43,9 @@ pub(crate) fn info(args: &InfoArgs) -> Result<(), Stop> {
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     let place = place(args.info.file.as_ref())?;
-    let found = place.store.verify(threads(), args.repair).map_err(|error| {
+    // Nothing is swept away meanwhile.
+    let found = place.store.lock_use().and_then(|_in_use| place.store.verify(threads(), args.repair));
+    let found = found.map_err(|error| {
         diagnostic::error(&error.to_string(), Some(error.help()));
         Stop::Failed
     })?;
