@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// How often each no-op is measured; the median counts
     #[arg(long, default_value = "7")]
     repeats: usize,
+    /// Only the tree of photos; nothing is written
+    #[arg(long)]
+    photos_only: bool,
     /// Where the work is done [default: a temporary folder]
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -65,6 +68,9 @@ pub(crate) fn cache(args: &Args) -> Result<(), Failure> {
     let start: Vec<Duration> = (0..args.repeats).map(|_| version()).collect::<Result<_, _>>()?;
     report.say(&format!("`pipe --version` takes {}.", seconds(median(start))));
     tree(&mut report, args, &program, &folder.join("tree"), &peers)?;
+    if args.photos_only {
+        return Ok(());
+    }
     let peers: Vec<Peer> = peers.into_iter().filter(|peer| args.node_peers.contains(&peer.name)).collect();
     nodes::nodes(&mut report, &program, &folder.join("nodes"), &peers, args.nodes, args.repeats)?;
     many(&mut report, args, &program, &folder)?;
@@ -84,13 +90,8 @@ fn tree(report: &mut Report, args: &Args, program: &Path, folder: &Path, peers: 
     fs::write(ours.join("pipe.yaml"), PIPELINE)?;
     thread::sleep(SETTLED);
 
-    read_all(&ours, &rows)?;
-    let read = median((0..3).map(|_| read_all(&ours, &rows)).collect::<Result<_, _>>()?);
-    let hashing = (0..3).map(|_| {
-        let _ = fs::remove_dir_all(ours.join(".pipe"));
-        Ok(pipe(program, &ours, &["split"])?.0)
-    });
-    let hashed = median(hashing.collect::<Result<_, Failure>>()?);
+    let cold = hashing(program, &ours, &rows, drop_caches)?;
+    let warm = hashing(program, &ours, &rows, || true)?.ok_or("nothing was measured")?;
     let (first, event) = pipe(program, &ours, &[])?;
     let mut others = Vec::new();
     for peer in peers {
@@ -165,16 +166,46 @@ fn tree(report: &mut Report, args: &Args, program: &Path, folder: &Path, peers: 
     );
     report.say(&format!(
         "Of the run with {MORE} photos more, {} is the work on these photos (measured by itself), {} is training the \
-         head, and {} is all the rest. Hashing and splitting all photos into an empty store takes {}, reading them \
-         {}: {}. A run with nothing to do takes {memory} MiB of memory.",
+         head, and {} is all the rest. Hashing and splitting all photos into an empty store takes {} with the files in \
+         memory, where reading them takes {}: {}.{} A run with nothing to do takes {memory} MiB of memory.",
         seconds(work),
         seconds(head),
         seconds(rest),
-        seconds(hashed),
-        seconds(read),
-        ratio(hashed, read),
+        seconds(warm.0),
+        seconds(warm.1),
+        ratio(warm.0, warm.1),
+        cold.map_or_else(String::new, |(hashed, read)| {
+            format!(" From the disk: {}, {}: {}.", seconds(hashed), seconds(read), ratio(hashed, read))
+        }),
     ));
     Ok(())
+}
+
+/// How long it takes to hash and split all photos into an empty store, and to read them; `None`
+/// where `prepare`, called before each, cannot do its part.
+fn hashing(
+    program: &Path,
+    folder: &Path,
+    rows: &[String],
+    prepare: impl Fn() -> bool,
+) -> Result<Option<(Duration, Duration)>, Failure> {
+    let (mut hashed, mut read) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let _ = fs::remove_dir_all(folder.join(".pipe"));
+        if !prepare() {
+            return Ok(None);
+        }
+        hashed.push(pipe(program, folder, &["split"])?.0);
+        prepare();
+        read.push(read_all(folder, rows)?);
+    }
+    Ok(Some((median(hashed), median(read))))
+}
+
+/// Lets the system forget what files hold, so that they are read from the disk; root may.
+fn drop_caches() -> bool {
+    Command::new("sync").status().is_ok_and(|status| status.success())
+        && fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
 }
 
 /// Reads every file once, on all cores, and does nothing with it.

@@ -132,11 +132,7 @@ impl Store {
     }
 
     /// Puts one index in the place of those files. Files that were written since stay.
-    pub(crate) fn replace_indexes(
-        &self,
-        old: &[PathBuf],
-        entries: Vec<(Digest, ItemEntry)>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn replace_indexes(&self, old: &[PathBuf], entries: Vec<(Digest, ItemEntry)>) -> Result<(), StoreError> {
         let index = Index::build(entries);
         let path = self.root.join("index").join(Digest::of(&index).to_string());
         self.publish(&path, &index)?;
@@ -176,7 +172,9 @@ impl Store {
         let part = paths.len().div_ceil(threads.max(1)).max(1);
         thread::scope(|scope| {
             let fits = &fits;
-            let look = move |part: &[PathBuf]| part.iter().filter(|path| !fits(path) && path.exists()).cloned().collect::<Vec<_>>();
+            let look = move |part: &[PathBuf]| {
+                part.iter().filter(|path| !fits(path) && path.exists()).cloned().collect::<Vec<_>>()
+            };
             let parts: Vec<_> = paths.chunks(part).map(|part| scope.spawn(move || look(part))).collect();
             parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
         })
