@@ -6,7 +6,7 @@ use petgraph::graph::NodeIndex;
 use pipe_lang::Problems;
 use pipe_store::{StoreError, UseLock};
 
-use crate::graph::{Graph, Known};
+use crate::graph::Graph;
 use crate::{Artifact, Context, Plan, history};
 
 /// Forgets the results of these nodes, the items of those that work item by item too; says how many
@@ -43,12 +43,8 @@ fn item_keys(graph: &Graph<'_>, plan: &Plan, index: NodeIndex) -> Option<HashSet
     if !graph.is_map(index) {
         return None;
     }
-    let mut known = vec![Known::default(); graph.pipeline.graph.node_count()];
-    for node in &plan.nodes {
-        known[node.index.index()].outputs.clone_from(&node.outputs);
-    }
     let chain = graph.chain(index)?;
-    let artifact = graph.root_records(&chain, &known)?;
+    let artifact = graph.root_records(&chain, &plan.known(graph))?;
     let Artifact::Records(records) = &*artifact else { return None };
     Some(graph.item_keys(&chain, records)?.into_iter().collect())
 }

@@ -229,12 +229,8 @@ fn item(graph: &Graph<'_>, plan: &Plan, index: NodeIndex, id: &str) -> Option<It
     if !graph.is_map(index) {
         return None;
     }
-    let mut known = vec![Known::default(); graph.pipeline.graph.node_count()];
-    for node in &plan.nodes {
-        known[node.index.index()].outputs.clone_from(&node.outputs);
-    }
     let chain = graph.chain(index)?;
-    let row = row(graph, chain.root, &known, id)?;
+    let row = row(graph, chain.root, &plan.known(graph), id)?;
     let recipes: Vec<Digest> = chain.stages.iter().map(|&stage| graph.recipe(stage)).collect::<Result<_, _>>().ok()?;
     let key = row.content.map(|content| recipes.iter().fold(content, |input, &recipe| item_key(recipe, input)));
     let found = key.and_then(|key| graph.store.find_items(&[key]).pop().flatten());

@@ -101,6 +101,15 @@ impl Plan {
         Self { nodes }
     }
 
+    /// What is known of every node's result.
+    pub(crate) fn known(&self, graph: &Graph<'_>) -> Vec<Known> {
+        let mut known = vec![Known::default(); graph.pipeline.graph.node_count()];
+        for node in &self.nodes {
+            known[node.index.index()].outputs.clone_from(&node.outputs);
+        }
+        known
+    }
+
     /// The plan of that node, where it takes part.
     pub fn node(&self, index: NodeIndex) -> Option<&PlannedNode> {
         self.nodes.iter().find(|node| node.index == index)

@@ -10,24 +10,7 @@ use pipe_store::StoreError;
 use crate::graph::Graph;
 use crate::history::{self, Last, LastNode, NodeRecord, NodeResult, Run};
 use crate::scheduler::{Scheduled, Scheduler};
-use crate::{Change, Context, Device, Event, Failure, Interrupt, NodeStatus, export};
-
-/// How to run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Only these nodes and what they need; all when empty.
-    pub targets: Vec<NodeIndex>,
-    /// The device to compute on.
-    pub device: Device,
-    /// Whether nodes that do not need a failed one still run.
-    pub keep_going: bool,
-    /// Stops the run when set.
-    pub interrupt: Interrupt,
-    /// The settings given with `--set`, for the record.
-    pub settings: Vec<String>,
-    /// The folder that relative paths in the settings start at.
-    pub here: String,
-}
+use crate::{Change, Context, Event, Failure, NodeStatus, Options, export};
 
 /// How a run ended.
 #[derive(Debug)]

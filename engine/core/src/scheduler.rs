@@ -12,9 +12,8 @@ use pipe_store::Digest;
 use crate::graph::{Graph, Known};
 use crate::history::NodeResult;
 use crate::kind::Demand;
-use crate::run::Options;
 use crate::work::{Done, NodeFailure, Task};
-use crate::{Event, Failure, Job, Manifest, NodeReport, NodeStatus};
+use crate::{Event, Failure, Job, Manifest, NodeReport, NodeStatus, Options};
 
 /// What became of every node.
 pub(crate) struct Scheduled {

@@ -97,6 +97,7 @@ fn a_damaged_blob_is_mended_by_putting_it_again() {
     let store = Store::open(folder.path()).unwrap();
     let digest = store.put(b"bytes").unwrap();
     let path = files(&folder.path().join("v1/blobs")).remove(0);
+    fs::remove_file(&path).unwrap();
     fs::write(path, b"bytez").unwrap();
     assert_eq!(store.get(digest), None);
     assert_eq!(store.put(b"bytes").unwrap(), digest);

@@ -4,10 +4,12 @@
 //! and inode only say whether it must be read again. Whatever a [`World`] is asked goes into a
 //! [`Trace`]; as long as a trace [`Trace::holds`], everything that was made of it holds too.
 
+mod identity;
 mod stat;
 mod trace;
 mod tree;
 mod view;
 
+pub use identity::Identity;
 pub use trace::{Located, Trace};
-pub use view::{Absent, Identity, World, named_sha1};
+pub use view::{Absent, World};

@@ -18,8 +18,9 @@ use std::time::SystemTime;
 
 use pipe_store::Digest;
 
+use crate::Identity;
+use crate::identity::has_named_bytes;
 use crate::stat::{Looker, Stat, Thing, nanoseconds};
-use crate::{Identity, named_sha1};
 
 const MAGIC: &[u8; 8] = b"pipewrl1";
 /// Paths that one thread looks at before it takes the next ones.
@@ -234,10 +235,8 @@ impl Located {
         match self.identity {
             Identity::Content if Digest::of(&bytes) == digest => Ok(bytes),
             Identity::Content => Err("the file changed while the run was reading it".to_owned()),
-            Identity::Name => match named_sha1(&self.path) {
-                Some(name) if crate::view::sha1_hex(&bytes) == name => Ok(bytes),
-                _ => Err("its bytes do not have the SHA-1 that its name says".to_owned()),
-            },
+            Identity::Name if has_named_bytes(&self.path, &bytes) => Ok(bytes),
+            Identity::Name => Err("its bytes do not have the SHA-1 that its name says".to_owned()),
         }
     }
 }

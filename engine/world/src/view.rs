@@ -10,24 +10,14 @@ use std::thread;
 use std::time::SystemTime;
 
 use pipe_store::Digest;
-use sha1::{Digest as _, Sha1};
 
-use crate::Trace;
+use crate::identity::named_digest;
 use crate::stat::Stat;
 use crate::trace::Seen;
+use crate::{Identity, Trace};
 
 /// Files that one thread looks at before it takes the next ones.
 const PART: usize = 64;
-
-/// What a file is known by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Identity {
-    /// The BLAKE3 digest of its bytes.
-    #[default]
-    Content,
-    /// The SHA-1 of its bytes, which is its name; checked when the bytes are read anyway.
-    Name,
-}
 
 /// Why a file has no digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +166,7 @@ impl World {
             };
             let (seen, digest) = match looked {
                 Ok((file, _)) if file.is_file() && identity == Identity::Name => {
-                    let digest = named_sha1(path).map(|name| named_digest(&name)).ok_or(Absent::Unnamed)?;
+                    let digest = named_digest(path).ok_or(Absent::Unnamed)?;
                     (Seen::Named { digest }, Some(digest))
                 }
                 Ok((file, open)) if file.is_file() => {
@@ -251,19 +241,4 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// Whether nothing is there, rather than something that cannot be had.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
-}
-
-/// The SHA-1 that a file is named by, its ending aside: 40 hex digits in lower case.
-pub fn named_sha1(path: &Path) -> Option<String> {
-    let stem = path.file_stem()?.to_str()?.to_ascii_lowercase();
-    (stem.len() == 40 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(stem)
-}
-
-/// What stands for the content of a file that is known by its SHA-1.
-fn named_digest(sha1: &str) -> Digest {
-    Digest::of(format!("sha1 {sha1}").as_bytes())
-}
-
-pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
-    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,22 @@
+//! How a pipeline is run.
+
+use petgraph::graph::NodeIndex;
+
+use crate::{Device, Interrupt};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only these nodes and what they need; all when empty.
+    pub targets: Vec<NodeIndex>,
+    /// The device to compute on.
+    pub device: Device,
+    /// Whether nodes that do not need a failed one still run.
+    pub keep_going: bool,
+    /// Stops the run when set.
+    pub interrupt: Interrupt,
+    /// The settings given with `--set`, for the record.
+    pub settings: Vec<String>,
+    /// The folder that relative paths in the settings start at.
+    pub here: String,
+}
