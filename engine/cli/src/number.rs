@@ -14,10 +14,11 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
-/// `0.02 s`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
+/// `0.004 s`, `0.02 s`, `12.3 s`, `4 min 05 s`, `2 h 10 min`.
 pub(crate) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
+        0 if seconds < 0.01 => format!("{seconds:.3} s"),
         0..10 => format!("{seconds:.2} s"),
         10..60 => format!("{seconds:.1} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),

@@ -118,6 +118,11 @@ pub(crate) fn put_node_record(store: &Store, record: &NodeRecord) -> Result<(), 
     store.put_document("nodes", &record.result.key.to_string(), record)
 }
 
+/// A name for a run that begins now: names of later runs come later in the order of letters.
+pub(crate) fn new_run_id() -> String {
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3f"), std::process::id())
+}
+
 /// The time now, UTC, to the second, as RFC 3339 has it.
 pub(crate) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -30,7 +30,7 @@ pub struct Outcome {
 /// # Errors
 /// Params that do not fit one another. All that goes wrong later is in the [`Outcome`].
 pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Event)) -> Result<Outcome, Problems> {
-    let (began, time) = (Instant::now(), history::now());
+    let (began, time, id) = (Instant::now(), history::now(), history::new_run_id());
     let _in_use = context.store.lock_use();
     let graph = Graph::new(context, &options.targets)?;
     let names = graph.pipeline.graph.node_indices().filter(|&index| graph.takes_part(index));
@@ -58,7 +58,7 @@ pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Ev
     let ran = reports.iter().filter(|(_, report)| report.status != NodeStatus::Reused);
     let record = || {
         let run = Run {
-            id: format!("{}-{}", time.replace([':', '-'], ""), std::process::id()),
+            id: id.clone(),
             time: time.clone(),
             pipeline: context.pipeline.name.clone(),
             file: context.file.to_owned(),
