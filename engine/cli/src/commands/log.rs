@@ -12,7 +12,7 @@ use crate::project::{Place, split_words};
 use crate::{Stop, diagnostic, output, table};
 
 /// Metrics that the list shows.
-const SHOWN: [&str; 4] = ["accuracy", "loss", "val_accuracy", "val_loss"];
+const SHOWN: [&str; 2] = ["accuracy", "loss"];
 
 pub(crate) fn log(_: &Kinds, args: &LogArgs) -> Result<(), Stop> {
     let (file, _) = split_words(&args.file.words);
@@ -30,12 +30,19 @@ pub(crate) fn log(_: &Kinds, args: &LogArgs) -> Result<(), Stop> {
     let rows = runs.iter().map(|run| {
         let mut row = row(&place.store, run);
         if pins.contains(&run.id) {
-            row[2].push_str(", pinned");
+            row[1].push_str(", pinned");
+        }
+        if args.all {
+            row.insert(1, run.pipeline.clone());
         }
         row
     });
     let rows: Vec<Vec<String>> = rows.collect();
-    output::result(&table::table(&["run", "pipeline", "", "ran", "reused", "took", "settings", "metrics"], &rows))
+    let mut header = vec!["run", "", "ran", "reused", "took", "settings", "metrics"];
+    if args.all {
+        header.insert(1, "pipeline");
+    }
+    output::result(&table::table(&header, &rows))
 }
 
 fn row(store: &Store, run: &Run) -> Vec<String> {
@@ -49,7 +56,6 @@ fn row(store: &Store, run: &Run) -> Vec<String> {
     }
     vec![
         run.id.clone(),
-        run.pipeline.clone(),
         ending(run).to_owned(),
         count(ran),
         count(run.reused),
