@@ -65,6 +65,7 @@ nodes:
     let stopped = project.finished(&[]);
     assert_eq!(stopped["nodes"]["bad"]["status"], "failed");
     assert_eq!(stopped["nodes"]["lost"]["status"], "blocked");
+    assert_eq!(stopped["nodes"]["lost"]["reason"], "bad");
     let went_on = project.finished(&["--keep-going"]);
     assert_eq!(went_on["ok"], false);
     assert_eq!(went_on["nodes"]["lost"]["status"], "blocked");

@@ -121,20 +121,85 @@ fn exports_follow_the_result_and_overwrite_nothing_of_yours() {
     assert_eq!(project.read("count.txt"), "mine");
     fs::remove_file(project.path("count.txt")).unwrap();
     project.ok(&["run"]);
-    // What is lost or changed is left again.
+    // What is lost is left again.
     fs::remove_file(project.path("count.txt")).unwrap();
     project.ok(&["run"]);
     assert_eq!(project.read("count.txt").trim(), "2");
+    // What was changed by hand, or put beside, is in the way, and stays.
     fs::remove_file(project.path("count.txt")).unwrap();
     project.write("count.txt", "changed");
+    let changed = project.pipe(&["run"]);
+    assert!(changed.code == 1 && changed.stderr.contains("pipe::in_the_way"), "{}", changed.stderr);
+    assert_eq!(project.read("count.txt"), "changed");
+    fs::remove_file(project.path("count.txt")).unwrap();
+    project.write("both/notes.txt", "mine");
+    project.write("rows.txt", "one\n");
+    let beside = project.pipe(&["run"]);
+    assert!(beside.code == 1 && beside.stderr.contains("notes.txt"), "{}", beside.stderr);
+    assert_eq!(project.read("both/notes.txt"), "mine");
+    fs::remove_file(project.path("both/notes.txt")).unwrap();
     project.ok(&["run"]);
-    assert_eq!(project.read("count.txt").trim(), "2");
+    assert_eq!(project.read("both/other"), "1\n1\n");
     // Without a memory of having left it, what is there and equal is taken for it.
     fs::remove_dir_all(project.path(".pipe")).unwrap();
     project.ok(&["run"]);
     let yaml = PIPELINE.replace("export: count.txt", "export: { fils: count.txt }");
     project.write("pipe.yaml", yaml);
     assert!(project.pipe(&["run"]).stderr.contains("did you mean `files`?"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_links_lead_to_stays_where_it_is() {
+    let cases = [
+        ("ln -s \"$PWD/mine\" \"$out/data\"", "is a link"),
+        ("ln -s \"$PWD/mine/a.txt\" \"$out/a.txt\"", "is a link"),
+        ("mkfifo \"$out/p\"", "neither a file nor a folder"),
+    ];
+    for (command, expected) in cases {
+        let project = Project::with(&format!("nodes: {{ x: {{ kind: shell, with: {{ command: '{command}' }} }} }}"));
+        project.write("mine/a.txt", "precious");
+        let ran = project.pipe(&["run"]);
+        assert!(ran.code == 1 && ran.stderr.contains(expected), "{}", ran.stderr);
+        assert_eq!(project.read("mine/a.txt"), "precious");
+        project.write("mine/a.txt", "still mine to write");
+    }
+}
+
+#[test]
+fn two_outputs_cannot_be_exported_to_one_place() {
+    let yaml = PIPELINE.replace("export: both", "export: count.txt");
+    let project = Project::with(&yaml);
+    project.write("rows.txt", "");
+    let checked = project.pipe(&["check"]);
+    assert!(checked.code == 2 && checked.stderr.contains("two outputs are exported"), "{}", checked.stderr);
+}
+
+#[test]
+fn a_command_has_variables_of_its_own() {
+    let project = Project::with(
+        "
+params: { n: 7 }
+nodes:
+  x: { kind: shell, with: { command: 'v=3; echo \"${n} $${v} $v\" > \"$out/x\"' }, export: x.txt }
+",
+    );
+    project.ok(&["run"]);
+    assert_eq!(project.read("x.txt"), "7 3 3\n");
+}
+
+#[test]
+fn runs_at_once_may_export_to_one_place() {
+    let yaml = "params: { n: 0 }\nnodes: { x: { kind: shell, with: { command: 'mkdir \"$out/d\"; echo ${n} > \"$out/d/f\"; echo 1 > \"$out/g\"' }, export: res } }";
+    let project = Project::with(yaml);
+    let running: Vec<_> = (0..6)
+        .map(|n| project.command(&["run", "--set", &format!("n={n}")]).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for child in running {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    assert_eq!(project.read("res/g"), "1\n");
 }
 
 #[test]

@@ -109,16 +109,14 @@ impl Shell {
     /// The files that are kept.
     fn written(&self, out: &Path) -> Result<Vec<PathBuf>, Failure> {
         let mut found = Vec::new();
-        let unreadable =
-            |error: io::Error| Failure::new("pipe::command", format!("cannot read what it wrote: {error}"));
         if self.outputs.is_empty() {
-            walk(out, &mut found).map_err(unreadable)?;
+            walk(out, &mut found)?;
         }
         for (at, output) in self.outputs.iter().enumerate() {
             let path = out.join(output);
             let before = found.len();
-            if path.exists() {
-                walk(&path, &mut found).map_err(unreadable)?;
+            if fs::symlink_metadata(&path).is_ok() {
+                walk(&path, &mut found)?;
             }
             if found.len() == before {
                 return Err(Failure::new("pipe::command", format!("the command did not write `{output}`"))
@@ -148,14 +146,29 @@ fn variable(input: &str) -> Result<String, Failure> {
         .help("give it a name of letters, digits and `_`: `from: { table: NODE }`"))
 }
 
-fn walk(path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.is_dir() {
+/// Every file below a path. Links are not followed: what they lead to is not the command's, and
+/// what is kept moves into the store.
+fn walk(path: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let unreadable = |error: io::Error| {
+        Failure::new("pipe::command", format!("cannot read what the command wrote: {error}")).param("command")
+    };
+    let kind = fs::symlink_metadata(path).map_err(unreadable)?.file_type();
+    if kind.is_file() {
         found.push(path.to_owned());
         return Ok(());
     }
-    let mut entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    entries.sort_unstable();
-    entries.iter().try_for_each(|entry| walk(entry, found))
+    if kind.is_dir() {
+        let entries = fs::read_dir(path).map_err(unreadable)?;
+        let mut entries: Vec<PathBuf> =
+            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(unreadable)?;
+        entries.sort_unstable();
+        return entries.iter().try_for_each(|entry| walk(entry, found));
+    }
+    let what = if kind.is_symlink() { "a link" } else { "neither a file nor a folder" };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Err(Failure::new("pipe::command", format!("the command left `{name}` in `$out`, which is {what}"))
+        .param("command")
+        .help("leave files and folders only: `cp -rL` copies what links lead to"))
 }
 
 /// Waits for a command; an interrupt stops it and all that it started.

@@ -82,8 +82,8 @@ Examples:
     Init(InitArgs),
     /// Take away what no kept run gave
     #[command(after_help = "\
-Without an option the last 10 runs of each pipeline are kept; the last run of each and those that are
-pinned always are. The record of every run stays: only what it gave goes. Waits until nobody uses the store.")]
+One of --keep-runs, --older-than and --max-size. Without any the last 10 runs of each pipeline are kept; the last run of each and those that are
+pinned always are. The record of every run stays, its metrics too: only what it gave goes. Waits until nobody uses the store.")]
     Gc(GcArgs),
     /// Keep what a run gave from `pipe gc`
     Pin(PinArgs),

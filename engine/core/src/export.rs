@@ -1,5 +1,6 @@
 //! Artifacts as ordinary files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,38 +38,86 @@ pub fn restore(
     Ok(to)
 }
 
-/// Leaves a node's output where its `export` says, unless that is there as it was left.
+/// Leaves a node's output where its `export` says, unless that is there as it was left. Nothing
+/// that a person wrote there is lost: what `pipe` did not leave as it is now is in the way.
 pub(crate) fn leave(graph: &Graph<'_>, export: &Export, result: &NodeResult) -> Result<(), Failure> {
     let Some(&digest) = result.outputs.get(export.output.name) else { return Ok(()) };
-    let name = Digest::of(format!("export to {}", export.path.display()).as_bytes());
-    let earlier = graph.store.world(name).and_then(|bytes| Trace::decode(&bytes));
-    let threads = graph.context.threads;
-    if earlier.as_ref().is_some_and(|trace| trace.result == digest && trace.holds(threads)) {
+    let (name, threads) =
+        (Digest::of(format!("export to {}", export.path.display()).as_bytes()), graph.context.threads);
+    let earlier = || graph.store.world(name).and_then(|bytes| Trace::decode(&bytes));
+    if earlier().is_some_and(|trace| trace.result == digest && trace.holds(threads)) {
         return Ok(());
     }
+    // Of two runs that leave something at the same place, one comes after the other.
+    let _lock = graph.store.lock_key(name, || true)?;
+    let earlier = earlier();
+    let is_left = |trace: &Trace| trace.result == digest && look(&export.path, threads) == Some(left(trace));
+    if earlier.as_ref().is_some_and(is_left) {
+        return remember(graph, export, name, digest);
+    }
     let artifact = graph.artifacts.get(digest).ok_or_else(|| Failure::lost("an output that is to be exported"))?;
-    let look = |path: &Path| {
-        let world = World::new(None, threads);
-        let tree = world.tree(path).ok();
-        (world, tree)
-    };
     place(
         &export.path,
-        |new| write(graph.context.kinds, graph.store, export.output.artifact, &artifact, new, Sharing::Given),
         |new| {
-            if fs::symlink_metadata(&export.path).is_err() {
-                return fs::rename(new, &export.path);
+            write(graph.context.kinds, graph.store, export.output.artifact, &artifact, new, Sharing::Given)?;
+            refuse_to_lose(&export.path, earlier.as_ref(), new, threads)
+        },
+        |new| {
+            if fs::symlink_metadata(&export.path).is_ok() {
+                remove(&export.path)?;
             }
-            if earlier.is_none() && look(new).1 != look(&export.path).1 {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            remove(&export.path)?;
             fs::rename(new, &export.path)
         },
     )?;
-    let (world, _) = look(&export.path);
-    // Without it the output is left again the next time.
-    let _ = graph.store.put_world(name, world.into_trace(digest).encode());
+    remember(graph, export, name, digest)
+}
+
+/// Remembers how an output was left.
+fn remember(graph: &Graph<'_>, export: &Export, name: Digest, digest: Digest) -> Result<(), Failure> {
+    let world = World::new(None, graph.context.threads);
+    if world.tree(&export.path).is_ok() {
+        graph.store.put_world(name, world.into_trace(digest).encode())?;
+    }
+    Ok(())
+}
+
+/// The files at a path, with their digests; `None` where they cannot be read.
+fn look(path: &Path, threads: usize) -> Option<BTreeMap<PathBuf, Digest>> {
+    let world = World::new(None, threads);
+    world.tree(path).ok()?;
+    Some(left(&world.into_trace(Digest::of(&[]))))
+}
+
+/// The files of a trace, with their digests.
+fn left(trace: &Trace) -> BTreeMap<PathBuf, Digest> {
+    trace.files().map(|(digest, file)| (file.path, digest)).collect()
+}
+
+/// Refuses when something at `path` is neither as it was left before nor as it is to be left now.
+fn refuse_to_lose(path: &Path, earlier: Option<&Trace>, new: &Path, threads: usize) -> Result<(), Failure> {
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
+    let in_the_way = |file: &Path, what: &str| {
+        Failure::new("pipe::in_the_way", format!("{} {what}", file.display()))
+            .help("move it away, or export to another place")
+    };
+    if there.is_symlink() {
+        return Err(in_the_way(path, "is a link"));
+    }
+    let left = earlier.map(left).unwrap_or_default();
+    let wanted = look(new, threads).unwrap_or_default();
+    let at_new = |file: &Path| match file.strip_prefix(path) {
+        Ok(rest) if rest.as_os_str().is_empty() => new.to_owned(),
+        Ok(rest) => new.join(rest),
+        Err(_) => file.to_owned(),
+    };
+    let Some(found) = look(path, threads) else { return Err(in_the_way(path, "cannot be read")) };
+    for (file, digest) in found {
+        if left.get(&file) == Some(&digest) || wanted.get(&at_new(&file)) == Some(&digest) {
+            continue;
+        }
+        let what = if left.contains_key(&file) { "was changed since pipe wrote it" } else { "was not written by pipe" };
+        return Err(in_the_way(&file, &format!("is there already and {what}")));
+    }
     Ok(())
 }
 
@@ -114,6 +163,9 @@ pub(crate) fn default_name(artifact_type: ArtifactType, artifact: &Artifact, ste
         },
     }
 }
+
+/// Files of so many bytes are linked rather than copied, where they cannot be reflinked.
+const LINKED_FROM: u64 = 64 << 20;
 
 /// How the bytes of a blob are shared with a file outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,13 +223,23 @@ pub(crate) fn write(
     }
 }
 
-/// Puts a blob at `to`: shares its bytes where the file system can, and copies it otherwise.
+/// Puts a blob at `to`: shares its bytes where the file system can, and copies it otherwise. What
+/// is given to a person is linked only where a copy would cost much: a link that is written to, as
+/// root may, changes the blob.
 fn write_blob(store: &Store, digest: Digest, to: &Path, sharing: Sharing) -> Result<(), Failure> {
     let refused = |error: io::Error| Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()));
     let blob = store.path_of(digest).ok_or_else(|| Failure::lost("a file"))?;
     let shared = match sharing {
-        Sharing::Given => reflink_copy::reflink(&blob, to).or_else(|_| fs::hard_link(&blob, to)),
+        Sharing::Given => reflink_copy::reflink(&blob, to).or_else(|error| {
+            let large = fs::metadata(&blob)?.len() >= LINKED_FROM;
+            if large { fs::hard_link(&blob, to) } else { Err(error) }
+        }),
         Sharing::Lent => fs::hard_link(&blob, to),
     };
-    shared.or_else(|_| fs::copy(&blob, to).map(drop)).map_err(refused)
+    shared.or_else(|_| copy(&blob, to)).map_err(refused)
+}
+
+/// A copy that may be written to, unlike the blob.
+fn copy(blob: &Path, to: &Path) -> io::Result<()> {
+    io::copy(&mut fs::File::open(blob)?, &mut fs::File::create(to)?).map(drop)
 }

@@ -174,6 +174,22 @@ pub(crate) fn all_last(store: &Store) -> Vec<Last> {
     store.documents("last").iter().filter_map(|name| store.document("last", name)).collect()
 }
 
+/// What the last runs gave and is no longer in the store: the node, and the digest.
+pub fn lost_results(store: &Store) -> Vec<(String, Digest)> {
+    let nodes = all_last(store).into_iter().flat_map(|last| last.nodes);
+    let mut lost: Vec<(String, Digest)> = nodes
+        .flat_map(|(name, node)| {
+            let NodeResult { outputs, parts, packs, .. } = node.result;
+            let blobs = outputs.into_values().chain(parts).filter(|&blob| !store.has(blob));
+            let packs = packs.into_keys().filter(|&pack| store.pack_length(pack) == 0);
+            blobs.chain(packs).map(|digest| (name.clone(), digest)).collect::<Vec<_>>()
+        })
+        .collect();
+    lost.sort();
+    lost.dedup();
+    lost
+}
+
 /// Replaces what the last run left by what this one did.
 pub(crate) fn put_last(store: &Store, file: &str, before: Option<&Last>, mut now: Last) -> Result<(), StoreError> {
     for (name, old) in before.map(|last| &last.nodes).into_iter().flatten() {

@@ -36,7 +36,7 @@ pub use event::{Event, NodeReport, NodeStatus};
 pub use explain::{Explanation, InputExplanation, ItemExplanation, RowChanges, explain, explain_item};
 pub use export::restore;
 pub use failure::{Failure, ItemFailure};
-pub use history::{Last, LastNode, NodeResult, Run, last, pin, pins, run_nodes, runs};
+pub use history::{Last, LastNode, NodeResult, Run, last, lost_results, pin, pins, run_nodes, runs};
 pub use inputs::Inputs;
 pub use job::{Interrupt, Job};
 pub use kind::{Demand, FileWriter, Kind, Kinds, Map, OnError, Source, Stage, Whole, Worker};

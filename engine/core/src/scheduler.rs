@@ -103,17 +103,13 @@ impl<'a> Scheduler<'a> {
                 }
             }
         });
-        let blamed = self.scheduled.failures.first().map(|(index, _)| self.graph.name(*index).to_owned());
+        let failed = !self.scheduled.failures.is_empty() && !self.options.interrupt.is_set();
         for &index in &self.graph.order {
             if self.scheduled.reports.contains_key(&index) {
                 continue;
             }
-            match &blamed {
-                Some(blamed) if !self.options.interrupt.is_set() => {
-                    self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(blamed.clone()));
-                }
-                _ => self.report(index, NodeReport::new(NodeStatus::Interrupted, None, 0.0)),
-            }
+            let status = if failed { NodeStatus::Blocked } else { NodeStatus::Interrupted };
+            self.report(index, NodeReport::new(status, None, 0.0));
         }
         self.scheduled
     }

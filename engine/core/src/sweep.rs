@@ -70,6 +70,8 @@ fn live(store: &Store, runs: &[&Run]) -> HashSet<Digest> {
     let (pins, all) = (history::pins(store), history::runs(store));
     let pinned = all.iter().filter(|run| pins.contains(&run.id));
     let mut live = HashSet::new();
+    // What a run measured stays in the log, however little of what it gave is kept.
+    let log: HashSet<Digest> = all.iter().map(|run| run.nodes).collect();
     let mut results: Vec<NodeResult> = Vec::new();
     for run in runs.iter().copied().chain(pinned) {
         if live.insert(run.nodes) {
@@ -77,6 +79,7 @@ fn live(store: &Store, runs: &[&Run]) -> HashSet<Digest> {
         }
     }
     results.extend(history::all_last(store).into_iter().flat_map(|last| last.nodes).map(|(_, node)| node.result));
+    live.extend(log);
     for result in results {
         live.insert(result.key);
         live.extend(result.log);

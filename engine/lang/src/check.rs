@@ -108,6 +108,7 @@ impl Checker<'_> {
         let drafts: Vec<Draft> =
             filled.into_iter().filter_map(|(key, tree)| self.node(key, tree, &mut graph)).collect();
         self.connect(&drafts, &names, &mut graph);
+        self.refuse_shared_exports(&graph);
         let values = values.into_iter().map(|(name, tree)| (name, plain(&tree))).collect();
         Some((name, values, graph))
     }
@@ -222,6 +223,17 @@ impl Checker<'_> {
             ));
         }
         found.cloned()
+    }
+
+    fn refuse_shared_exports(&mut self, graph: &DiGraph<Node, Edge>) {
+        let mut seen: BTreeMap<&Path, Span> = BTreeMap::new();
+        for export in graph.node_weights().flat_map(|node| &node.exports) {
+            if let Some(first) = seen.insert(&export.path, export.span) {
+                let message = format!("two outputs are exported to {}", export.path.display());
+                let problem = Problem::new("pipe::duplicate_key", message, export.span, "again here");
+                self.problems.push(problem.label(first, "first here").help("give each a place of its own"));
+            }
+        }
     }
 
     /// Where a node's outputs go: a path for the main one, or a mapping from outputs to paths.

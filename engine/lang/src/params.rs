@@ -167,6 +167,13 @@ fn split(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
+        // `$${` is `${` itself, for a shell to read.
+        if rest[..start].ends_with('$') {
+            parts.push(Part::Text(&rest[..start - 1]));
+            parts.push(Part::Text("${"));
+            rest = &rest[start + 2..];
+            continue;
+        }
         if start > 0 {
             parts.push(Part::Text(&rest[..start]));
         }

@@ -27,7 +27,7 @@ impl Store {
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
             }
         }
-        Ok(())
+        self.index_again()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::files::names;
 use crate::index::ItemEntry;
 use crate::verify::{blob_of, pack_of, remove};
 use crate::{Digest, Store, StoreError, UseLock};
@@ -89,6 +90,13 @@ impl Store {
             if name.parse().is_ok_and(|key: Digest| !live.contains(&key)) {
                 swept.records += 1;
                 take(&self.root.join("documents/nodes").join(format!("{name}.json")), &mut swept)?;
+            }
+        }
+        for name in names(&self.root.join("tmp")) {
+            // Nobody else is there who could still write it.
+            let path = self.root.join("tmp").join(name);
+            if !dry {
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
             }
         }
         self.sweep_items(live, dry, &mut swept)?;

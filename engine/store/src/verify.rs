@@ -80,6 +80,14 @@ impl Store {
         Ok(found)
     }
 
+    /// Makes the index again where all of it is lost.
+    pub(crate) fn index_again(&self) -> Result<(), StoreError> {
+        if !names(&self.root.join("index")).is_empty() || names(&self.root.join("packs")).is_empty() {
+            return Ok(());
+        }
+        self.verify_coverage(&mut Verified::default(), true)
+    }
+
     /// Packs that no index speaks of, and indexes that speak of packs that are not there.
     fn verify_coverage(&self, found: &mut Verified, repair: bool) -> Result<(), StoreError> {
         let (indexes, entries) = self.entries();
@@ -153,8 +161,14 @@ impl Store {
         let contents: HashSet<Digest> =
             all.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.content).collect();
         if !contents.is_empty() {
-            let kept = all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect();
+            let kept: Vec<_> = all.into_iter().filter(|(_, entry)| !contents.contains(&entry.content)).collect();
+            let packs: HashSet<Digest> = kept.iter().map(|(_, entry)| entry.pack).collect();
             self.replace_indexes(&indexes, kept)?;
+            for path in self.files_under("packs") {
+                if pack_of(&path).is_none_or(|pack| !packs.contains(&pack)) {
+                    remove(&path)?;
+                }
+            }
         }
         Ok(contents.len())
     }

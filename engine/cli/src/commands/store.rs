@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pipe_core::lost_results;
 use serde_json::json;
 
 use crate::args::{Format, InfoArgs, VerifyArgs};
@@ -49,14 +50,21 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Stop> {
         diagnostic::error(&error.to_string(), Some(error.help()));
         Stop::Failed
     })?;
+    let lost = lost_results(&place.store);
     if args.info.format == Format::Json {
         let damage: Vec<_> =
             found.damage.iter().map(|damage| json!({ "path": damage.path, "what": damage.what })).collect();
-        let value = json!({ "files": found.files, "bytes": found.bytes, "damage": damage, "repaired": args.repair });
+        let lost: Vec<_> = lost.iter().map(|(node, digest)| json!({ "node": node, "digest": digest })).collect();
+        let value = json!({
+            "files": found.files, "bytes": found.bytes, "damage": damage, "repaired": args.repair, "lost": lost,
+        });
         output::result(&format!("{value:#}\n"))?;
     } else {
         for damage in &found.damage {
             output::result(&format!("{}: {}\n", damage.path, damage.what))?;
+        }
+        for (node, digest) in &lost {
+            output::result(&format!("{digest}: lost; `{node}` gave it, and the next run computes it again\n"))?;
         }
         let read = format!("{} read, {}", counted(found.files, "file"), bytes(found.bytes));
         output::result(&match (found.damage.len(), args.repair) {

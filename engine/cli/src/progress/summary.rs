@@ -14,8 +14,11 @@ pub(super) fn node_line(node: &str, report: &NodeReport, width: usize) -> String
         NodeStatus::Failed => return format!("{} {node:<width$}  failed", mark(report.status)),
         NodeStatus::Interrupted => return format!("{} {node:<width$}  interrupted", mark(report.status)),
         NodeStatus::Blocked => {
-            let by = report.reason.as_deref().unwrap_or("another node");
-            return format!("{} {node:<width$}  not run: `{by}` failed", mark(report.status));
+            let why = match &report.reason {
+                Some(by) => format!("`{by}` failed"),
+                None => "stopped after a failure; --keep-going goes on".to_owned(),
+            };
+            return format!("{} {node:<width$}  not run: {why}", mark(report.status));
         }
         NodeStatus::Reused if reused > 0 => format!("{} cached", count(reused)),
         NodeStatus::Reused => "cached".to_owned(),
