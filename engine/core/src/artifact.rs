@@ -9,6 +9,9 @@ use pipe_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// About as many bytes as a row and its item take as JSON.
+const ROW_BYTES: usize = 256;
+
 /// What an output port holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,7 +135,14 @@ pub struct Document {
 impl Artifact {
     /// Its bytes, the same for equal content.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+        let rows = match self {
+            Self::Records(records) => records.rows.len(),
+            Self::Collection(collection) => collection.records.rows.len(),
+            Self::Document(_) | Self::Files(_) => 0,
+        };
+        let mut bytes = Vec::with_capacity(rows * ROW_BYTES);
+        serde_json::to_writer(&mut bytes, self)?;
+        Ok(bytes)
     }
 
     /// Reads it back; `None` when the bytes are of another form.

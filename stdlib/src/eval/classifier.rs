@@ -77,6 +77,9 @@ impl Whole for EvalClassifier {
             })
             .collect();
         let document = |json| Artifact::Document(Document { json, parts: BTreeMap::new() });
-        Ok(vec![document(metrics), document(json!({ "classes": classes, "rows": table }))])
+        let mut predictions = json!({ "classes": classes });
+        // Moved in: `json!` would copy it.
+        predictions["rows"] = Value::Array(table);
+        Ok(vec![document(metrics), document(predictions)])
     }
 }
