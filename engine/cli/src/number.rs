@@ -18,7 +18,7 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
 pub(crate) fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
-        0 if seconds < 0.01 => format!("{seconds:.3} s"),
+        0 if seconds < 0.01 => format!("{:.3} s", seconds.max(0.001)),
         0..10 => format!("{seconds:.2} s"),
         10..60 => format!("{seconds:.1} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
