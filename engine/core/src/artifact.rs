@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipe_store::Digest;
+use pipe_store::{Digest, ItemEntry, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::Failure;
 
 /// About as many bytes as a row and its item take as JSON.
 const ROW_BYTES: usize = 256;
@@ -112,6 +114,30 @@ pub struct Collection {
     pub meta: Value,
     /// The rows left out because they could not be computed.
     pub skipped: Vec<Skipped>,
+}
+
+impl Collection {
+    /// What `take` makes of the bytes of every item, given with the number of its row; on `threads`
+    /// threads, so that the bytes need not all be held.
+    ///
+    /// # Errors
+    /// When an item is lost or damaged.
+    pub fn map_items<T: Send>(
+        &self,
+        store: &Store,
+        threads: usize,
+        take: impl Fn(usize, Vec<u8>) -> T + Sync,
+    ) -> Result<Vec<T>, Failure> {
+        let lost = |at: usize| {
+            let id = self.records.rows.get(at).map_or("", |row| &row.id);
+            Failure::lost(format!("the stored item of `{id}`"))
+        };
+        let found = store.find_items(&self.items);
+        let entries: Vec<ItemEntry> =
+            found.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| lost(at))).collect::<Result<_, _>>()?;
+        let read = store.read_items(&entries, threads, take);
+        read.into_iter().enumerate().map(|(at, item)| item.ok_or_else(|| lost(at))).collect()
+    }
 }
 
 /// A row that was left out.

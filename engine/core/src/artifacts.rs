@@ -29,22 +29,26 @@ impl<'a> Artifacts<'a> {
         Some(artifact)
     }
 
-    /// Names an artifact by its digest without storing it, and gives its bytes.
-    pub(crate) fn name(&self, artifact: Artifact) -> Result<(Digest, Vec<u8>), Failure> {
-        let (digest, bytes) = Self::encode(&artifact)?;
+    /// Names an artifact by its digest without storing it.
+    pub(crate) fn name(&self, artifact: Artifact) -> Result<Digest, Failure> {
+        let digest = Digest::of(&encode(&artifact)?);
         self.known().insert(digest, Arc::new(artifact));
-        Ok((digest, bytes))
+        Ok(digest)
     }
 
-    /// The digest and the bytes of an artifact.
-    pub(crate) fn encode(artifact: &Artifact) -> Result<(Digest, Vec<u8>), Failure> {
-        let bytes = artifact
-            .encode()
-            .map_err(|error| Failure::new("pipe::internal", format!("an output has no JSON form: {error}")))?;
-        Ok((Digest::of(&bytes), bytes))
+    /// Stores an artifact.
+    pub(crate) fn put(&self, artifact: Arc<Artifact>) -> Result<Digest, Failure> {
+        let digest = self.store.put(&encode(&artifact)?)?;
+        self.known().insert(digest, artifact);
+        Ok(digest)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Artifact>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn encode(artifact: &Artifact) -> Result<Vec<u8>, Failure> {
+    let no_form = |error| Failure::new("pipe::internal", format!("an output has no JSON form: {error}"));
+    artifact.encode().map_err(no_form)
 }

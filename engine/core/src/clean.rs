@@ -1,13 +1,11 @@
 //! Forgets what nodes gave, so that they run again.
 
-use std::collections::HashSet;
-
 use petgraph::graph::NodeIndex;
 use pipe_lang::Problems;
 use pipe_store::{StoreError, UseLock};
 
 use crate::graph::Graph;
-use crate::{Artifact, Context, Plan, history};
+use crate::{Context, Plan, history};
 
 /// Forgets the results of these nodes, the items of those that work item by item too; says how many
 /// items. `alone` shows that nobody else uses the store.
@@ -30,21 +28,11 @@ pub fn clean(
                 context.store.remove_document("nodes", &key.to_string());
             }
             history::forget_last(context.store, context.file, name)?;
-            if let Some(keys) = item_keys(&graph, &plan, index) {
-                items += context.store.forget_items(&keys, alone)?;
+            if let Some((_, keys)) = graph.item_keys(index, &plan.known(&graph)) {
+                items += context.store.forget_items(&keys.into_iter().collect(), alone)?;
             }
         }
         Ok(items)
     };
     Ok(forget())
-}
-
-fn item_keys(graph: &Graph<'_>, plan: &Plan, index: NodeIndex) -> Option<HashSet<pipe_store::Digest>> {
-    if !graph.is_map(index) {
-        return None;
-    }
-    let chain = graph.chain(index)?;
-    let artifact = graph.root_records(&chain, &plan.known(graph))?;
-    let Artifact::Records(records) = &*artifact else { return None };
-    Some(graph.item_keys(&chain, records)?.into_iter().collect())
 }

@@ -9,7 +9,7 @@ use pipe_store::Digest;
 use serde::Serialize;
 
 use crate::graph::{Graph, Known};
-use crate::manifest::item_key;
+use crate::manifest::chain_key;
 use crate::{Artifact, Change, Context, Plan, PlannedNode, Record, Status};
 
 /// Rows that a list names; the rest are counted.
@@ -116,7 +116,8 @@ pub struct ItemExplanation {
 pub fn explain(context: Context<'_>, nodes: &[NodeIndex]) -> Result<Vec<Explanation>, Problems> {
     let graph = Graph::new(context, &[])?;
     let plan = Plan::of(&graph);
-    Ok(nodes.iter().filter_map(|&index| explain_node(&graph, &plan, plan.node(index)?).into()).collect())
+    let planned = nodes.iter().filter_map(|&index| plan.node(index));
+    Ok(planned.map(|node| explain_node(&graph, &plan, node)).collect())
 }
 
 fn explain_node(graph: &Graph<'_>, plan: &Plan, node: &PlannedNode) -> Explanation {
@@ -226,13 +227,10 @@ fn row(graph: &Graph<'_>, index: NodeIndex, known: &[Known], id: &str) -> Option
 }
 
 fn item(graph: &Graph<'_>, plan: &Plan, index: NodeIndex, id: &str) -> Option<ItemExplanation> {
-    if !graph.is_map(index) {
-        return None;
-    }
     let chain = graph.chain(index)?;
     let row = row(graph, chain.root, &plan.known(graph), id)?;
-    let recipes: Vec<Digest> = chain.stages.iter().map(|&stage| graph.recipe(stage)).collect::<Result<_, _>>().ok()?;
-    let key = row.content.map(|content| recipes.iter().fold(content, |input, &recipe| item_key(recipe, input)));
+    let recipes = graph.recipes(&chain).ok()?;
+    let key = row.content.map(|content| chain_key(&recipes, content));
     let found = key.and_then(|key| graph.store.find_items(&[key]).pop().flatten());
     let last = graph.last_result(index).and_then(|result| graph.artifacts.get(*result.outputs.values().next()?));
     let last_row = last.as_ref().and_then(|last| rows(last)?.iter().find(|row| row.id == id).cloned());

@@ -10,7 +10,6 @@ use pipe_spec::ArtifactType;
 use pipe_store::{Digest, Store};
 use pipe_world::{Trace, World};
 
-use crate::artifacts::Artifacts;
 use crate::graph::Graph;
 use crate::{Artifact, Context, Failure, Files, Kinds, NodeResult, table};
 
@@ -26,8 +25,7 @@ pub fn restore(
     to: Option<&Path>,
     stem: &str,
 ) -> Result<PathBuf, Failure> {
-    let artifacts = Artifacts::new(context.store);
-    let artifact = artifacts.get(digest).ok_or_else(|| Failure::lost("the artifact"))?;
+    let artifact = context.artifact(digest).ok_or_else(|| Failure::lost("the artifact"))?;
     let to = to.map_or_else(|| PathBuf::from(default_name(artifact_type, &artifact, stem)), Path::to_owned);
     if fs::symlink_metadata(&to).is_ok() {
         let message = format!("{} is there already", to.display());
@@ -127,13 +125,9 @@ fn place(
     write: impl FnOnce(&Path) -> Result<(), Failure>,
     put: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let refused = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::new("pipe::in_the_way", format!("{} is there already and was not written by pipe", to.display()))
-                .help("move it away, or export to another place")
-        }
-        _ => Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()))
-            .help("see that the folder may be written and the disk has room"),
+    let refused = |error: io::Error| {
+        Failure::new("pipe::export", format!("cannot write {}: {error}", to.display()))
+            .help("see that the folder may be written and the disk has room")
     };
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(refused)?;

@@ -15,7 +15,8 @@ use pipe_world::{Located, Trace, World};
 use crate::artifacts::Artifacts;
 use crate::history::{self, NodeResult};
 use crate::kind::{Bound, ErasedMap, ErasedSource, Work};
-use crate::{Artifact, Context, Failure, Kinds, Manifest, Records, manifest};
+use crate::manifest::chain_key;
+use crate::{Artifact, Context, Failure, Kinds, Manifest};
 
 /// A pipeline whose kinds have taken their params.
 pub(crate) struct Graph<'a> {
@@ -114,7 +115,7 @@ impl<'a> Graph<'a> {
         }
         let observer = Observer::new(&self.context, name, earlier);
         let records = source.read(&observer.world)?;
-        let (digest, _) = self.artifacts.name(Artifact::Records(records))?;
+        let digest = self.artifacts.name(Artifact::Records(records))?;
         Ok(observer.finish(&self.context, digest))
     }
 
@@ -129,7 +130,7 @@ impl<'a> Graph<'a> {
             return Ok(artifact);
         }
         let records = source.read(&World::new(Some(trace.clone()), self.context.threads))?;
-        let (digest, _) = self.artifacts.name(Artifact::Records(records))?;
+        let digest = self.artifacts.name(Artifact::Records(records))?;
         let changed = || Failure::new("pipe::data", "the files changed while the run was reading them");
         self.artifacts.get(digest).filter(|_| digest == trace.result).ok_or_else(changed)
     }
@@ -256,7 +257,11 @@ impl<'a> Graph<'a> {
         Some(result)
     }
 
+    /// The maps that the items of a map go through; `None` for other nodes.
     pub(crate) fn chain(&self, index: NodeIndex) -> Option<Chain> {
+        if !self.is_map(index) {
+            return None;
+        }
         let mut stages = vec![index];
         loop {
             let input = self.pipeline.inputs(*stages.last()?).into_iter().next()?;
@@ -266,11 +271,6 @@ impl<'a> Graph<'a> {
             }
             stages.push(input.from);
         }
-    }
-
-    /// The table at the root of a chain, once it is known.
-    pub(crate) fn root_records(&self, chain: &Chain, known: &[Known]) -> Option<Arc<Artifact>> {
-        self.records_at(chain, *known.get(chain.root.index())?.outputs.get(chain.output)?)
     }
 
     /// The table of that digest at the root of a chain.
@@ -286,31 +286,32 @@ impl<'a> Graph<'a> {
         work.base.as_ref().map(|base| base.recipe(work.bound.not_of_items)).map_err(Clone::clone)
     }
 
+    /// The recipes of a chain's maps, in their order.
+    pub(crate) fn recipes(&self, chain: &Chain) -> Result<Vec<Digest>, Failure> {
+        chain.stages.iter().map(|&stage| self.recipe(stage)).collect()
+    }
+
     /// What is done to an item on its way through a chain, whatever the item: chains with equal
     /// recipes compute the same items.
     pub(crate) fn chain_recipe(&self, chain: &Chain) -> Result<Digest, Failure> {
-        chain
-            .stages
-            .iter()
-            .try_fold(Digest::of(b"chain"), |before, &stage| Ok(manifest::item_key(self.recipe(stage)?, before)))
+        Ok(chain_key(&self.recipes(chain)?, Digest::of(b"chain")))
     }
 
     /// Items in all and those of them in the store.
     pub(crate) fn count_items(&self, index: NodeIndex, known: &[Known]) -> Option<(usize, usize)> {
-        let chain = self.chain(index)?;
-        let artifact = self.root_records(&chain, known)?;
-        let Artifact::Records(records) = &*artifact else { return None };
-        let keys = self.item_keys(&chain, records)?;
-        let found = self.store.find_items(&keys);
-        Some((records.rows.len(), found.iter().flatten().count()))
+        let (rows, keys) = self.item_keys(index, known)?;
+        Some((rows, self.store.find_items(&keys).iter().flatten().count()))
     }
 
-    /// The keys of the items at the end of a chain, for the rows that have bytes.
-    pub(crate) fn item_keys(&self, chain: &Chain, records: &Records) -> Option<Vec<Digest>> {
-        let recipes: Vec<Digest> =
-            chain.stages.iter().map(|&stage| self.recipe(stage)).collect::<Result<_, _>>().ok()?;
-        let key = |content| recipes.iter().fold(content, |input, &recipe| manifest::item_key(recipe, input));
-        Some(records.rows.iter().filter_map(|row| row.content).map(key).collect())
+    /// How many rows a map works on, and the keys of the items of those that have bytes.
+    pub(crate) fn item_keys(&self, index: NodeIndex, known: &[Known]) -> Option<(usize, Vec<Digest>)> {
+        let chain = self.chain(index)?;
+        let digest = *known.get(chain.root.index())?.outputs.get(chain.output)?;
+        let artifact = self.records_at(&chain, digest)?;
+        let Artifact::Records(records) = &*artifact else { return None };
+        let recipes = self.recipes(&chain).ok()?;
+        let contents = records.rows.iter().filter_map(|row| row.content);
+        Some((records.rows.len(), contents.map(|content| chain_key(&recipes, content)).collect()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pipe_spec::ArtifactType;
-use pipe_store::{ItemEntry, Store};
+use pipe_store::Store;
 
 use crate::{Artifact, Collection, Document, Failure, Kinds, Records, export};
 
@@ -98,16 +98,7 @@ impl Inputs<'_> {
         input: &str,
         take: impl Fn(usize, Vec<u8>) -> T + Sync,
     ) -> Result<Vec<T>, Failure> {
-        let collection = self.collection(input)?;
-        let lost = |at: usize| {
-            let id = collection.records.rows.get(at).map_or("", |row| &row.id);
-            Failure::lost(format!("the stored item of `{id}`"))
-        };
-        let found = self.store.find_items(&collection.items);
-        let entries: Vec<ItemEntry> =
-            found.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| lost(at))).collect::<Result<_, _>>()?;
-        let read = self.store.read_items(&entries, self.threads, take);
-        read.into_iter().enumerate().map(|(at, bytes)| bytes.ok_or_else(|| lost(at))).collect()
+        self.collection(input)?.map_items(self.store, self.threads, take)
     }
 
     fn get(&self, input: &str) -> Option<&Artifact> {

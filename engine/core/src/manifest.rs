@@ -82,6 +82,11 @@ pub(crate) fn item_key(recipe: Digest, input: Digest) -> Digest {
     Hasher::default().update(recipe.as_bytes()).update(input.as_bytes()).finish()
 }
 
+/// The key of an item after all of a chain's recipes.
+pub(crate) fn chain_key(recipes: &[Digest], content: Digest) -> Digest {
+    recipes.iter().fold(content, |input, &recipe| item_key(recipe, input))
+}
+
 /// The leaves of a JSON value by their paths; lists are leaves.
 fn flat(value: &Value) -> BTreeMap<String, Value> {
     fn walk(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {

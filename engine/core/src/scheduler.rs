@@ -116,7 +116,6 @@ impl<'a> Scheduler<'a> {
 
     /// Settles a node whose inputs are known, or lets it wait for a free slot.
     fn advance(&mut self, index: NodeIndex) {
-        let stopped = !self.scheduled.failures.is_empty() && !self.options.keep_going;
         let under_way = self.running.contains_key(&index) || self.parked.contains(&index);
         if self.is_reported(index) || under_way || self.options.interrupt.is_set() {
             return;
@@ -131,7 +130,7 @@ impl<'a> Scheduler<'a> {
             self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
             return;
         }
-        if stopped {
+        if self.has_failed() {
             return;
         }
         let Some(manifest) = self.graph.manifest(index, &self.known) else { return };
@@ -157,8 +156,7 @@ impl<'a> Scheduler<'a> {
     {
         let mut waiting = VecDeque::new();
         while let Some(index) = self.parked.pop_front() {
-            let stopped = !self.scheduled.failures.is_empty() && !self.options.keep_going;
-            if stopped || self.options.interrupt.is_set() {
+            if self.has_failed() || self.options.interrupt.is_set() {
                 continue;
             }
             match self.free_threads() {
@@ -172,6 +170,11 @@ impl<'a> Scheduler<'a> {
         }
         waiting.append(&mut self.parked);
         self.parked = waiting;
+    }
+
+    /// Whether nothing more is started because a node failed.
+    fn has_failed(&self) -> bool {
+        !self.scheduled.failures.is_empty() && !self.options.keep_going
     }
 
     fn free_threads(&self) -> usize {
@@ -255,7 +258,7 @@ impl<'a> Scheduler<'a> {
     /// The digests of what is at a node's inputs; for a map, of the table that its chain starts with.
     fn inputs(&self, index: NodeIndex) -> BTreeMap<std::sync::Arc<str>, Digest> {
         let output = |from: NodeIndex, output: &str| self.known[from.index()].outputs.get(output).copied();
-        match self.graph.chain(index).filter(|_| self.graph.is_map(index)) {
+        match self.graph.chain(index) {
             Some(chain) => {
                 output(chain.root, chain.output).map(|digest| ("table".into(), digest)).into_iter().collect()
             }
@@ -284,7 +287,7 @@ impl<'a> Scheduler<'a> {
     fn mend(&mut self, index: NodeIndex, failure: &Failure) {
         let text = format!("{}: computing it again", failure.message());
         (self.on_event)(&Event::Note { node: self.graph.name(index).to_owned(), text });
-        let from = match self.graph.chain(index).filter(|_| self.graph.is_map(index)) {
+        let from = match self.graph.chain(index) {
             Some(chain) => vec![chain.root],
             None => self.graph.pipeline.inputs(index).into_iter().map(|input| input.from).collect(),
         };
@@ -335,9 +338,6 @@ impl<'a> Scheduler<'a> {
 
     /// The maps whose items pass through this node without being stored.
     fn streamed_before(&self, index: NodeIndex) -> Vec<NodeIndex> {
-        if !self.graph.is_map(index) {
-            return Vec::new();
-        }
         let mut stages = self.graph.chain(index).map(|chain| chain.stages).unwrap_or_default();
         stages.retain(|&stage| stage != index && self.graph.streams_into(stage).is_some());
         stages

@@ -5,7 +5,7 @@
 //! a batch on, one thread gathers batches. An item that is stored behind one of the stages starts
 //! there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -76,14 +76,13 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
     let reused = last.iter().filter(|key| found.contains_key(key)).count();
     // Rows with equal bytes share one item.
     let mut missing: Vec<usize> = Vec::new();
-    let mut listed = std::collections::HashSet::new();
+    let mut listed = HashSet::new();
     for (row, key) in last.iter().enumerate() {
         if !found.contains_key(key) && listed.insert(*key) {
             missing.push(row);
         }
     }
     job.progress(reused, records.rows.len(), reused);
-    let new_items = !missing.is_empty();
     let mut broken: HashMap<Digest, Broken> = HashMap::new();
     let mut computed = vec![0; links.len()];
     if !missing.is_empty() {
@@ -121,10 +120,11 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
     let collection = collect(links, records, last, &found, &broken, job)?;
     // Rows that share an item with another count as reused.
     let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
-    let packs = match new_items {
+    let packs = if missing.is_empty() {
+        packs.into_iter().map(|pack| (pack, job.store.pack_length(pack))).collect()
+    } else {
         // What was written a moment ago is found by its content like the rest.
-        true => packs_of(job.store, &collection.items).ok_or_else(|| at_end(Failure::lost("some items")))?,
-        false => packs.into_iter().map(|pack| (pack, job.store.pack_length(pack))).collect(),
+        packs_of(job.store, &collection.items).ok_or_else(|| at_end(Failure::lost("some items")))?
     };
     Ok(Streamed { collection, packs, reused, computed })
 }

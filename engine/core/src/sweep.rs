@@ -27,24 +27,24 @@ pub fn sweep(store: &Store, keep: Keep, dry: bool, alone: &UseLock) -> Result<Sw
     let mut runs = history::runs(store);
     runs.reverse();
     let live = match keep {
-        Keep::Runs(count) => live(store, &newest(&runs, count.max(1))),
+        Keep::Runs(count) => live(store, &runs, &newest(&runs, count.max(1))),
         Keep::Seconds(age) => {
             let last = newest(&runs, 1);
             let now = jiff::Timestamp::now().as_second();
             let young =
                 |run: &&Run| run.time.parse::<jiff::Timestamp>().is_ok_and(|time| now - time.as_second() <= age as i64);
-            live(store, &runs.iter().filter(|run| young(run) || last.contains(run)).collect::<Vec<_>>())
+            live(store, &runs, &runs.iter().filter(|run| young(run) || last.contains(run)).collect::<Vec<_>>())
         }
         Keep::Bytes(most) => {
-            // The fewest runs first: what one run more would keep is only counted, not removed.
+            // The most runs first; what would be removed is only counted.
             let used = store.usage().bytes();
             let most_runs = runs.len().max(1);
             let fits = |count: &usize| {
-                let live = live(store, &newest(&runs, *count));
+                let live = live(store, &runs, &newest(&runs, *count));
                 store.sweep(&live, true, alone).is_ok_and(|swept| used.saturating_sub(swept.bytes) <= most)
             };
             let count = (1..=most_runs).rev().find(fits).unwrap_or(1);
-            live(store, &newest(&runs, count))
+            live(store, &runs, &newest(&runs, count))
         }
     };
     store.sweep(&live, dry, alone)
@@ -64,22 +64,21 @@ fn newest(runs: &[Run], count: usize) -> Vec<&Run> {
     kept
 }
 
-/// Everything that these runs, the pinned ones and the last of each file gave, and all that it
-/// refers to.
-fn live(store: &Store, runs: &[&Run]) -> HashSet<Digest> {
-    let (pins, all) = (history::pins(store), history::runs(store));
+/// Everything that the kept of all runs, the pinned ones and the last of each file gave, and all that
+/// it refers to.
+fn live(store: &Store, all: &[Run], kept: &[&Run]) -> HashSet<Digest> {
+    let pins = history::pins(store);
     let pinned = all.iter().filter(|run| pins.contains(&run.id));
     let mut live = HashSet::new();
-    // What a run measured stays in the log, however little of what it gave is kept.
-    let log: HashSet<Digest> = all.iter().map(|run| run.nodes).collect();
     let mut results: Vec<NodeResult> = Vec::new();
-    for run in runs.iter().copied().chain(pinned) {
+    for run in kept.iter().copied().chain(pinned) {
         if live.insert(run.nodes) {
             results.extend(run_nodes(store, run).unwrap_or_default().into_values());
         }
     }
     results.extend(history::all_last(store).into_iter().flat_map(|last| last.nodes).map(|(_, node)| node.result));
-    live.extend(log);
+    // What a run measured stays in the log, however little of what it gave is kept.
+    live.extend(all.iter().map(|run| run.nodes));
     for result in results {
         live.insert(result.key);
         live.extend(result.log);

@@ -6,21 +6,17 @@
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use petgraph::graph::NodeIndex;
 use pipe_spec::ArtifactType;
 use pipe_store::{Digest, KeyLock};
 
-use crate::artifacts::Artifacts;
 use crate::graph::Graph;
 use crate::history::{self, NodeRecord, NodeResult};
 use crate::kind::{ErasedWhole, Work};
 use crate::stream::{self, Link};
 use crate::{Artifact, Event, Failure, Inputs, Job, Manifest};
-
-/// What took longer than this is worth waiting for the disk.
-const DEAR: Duration = Duration::from_secs(1);
 
 /// What a node gave, and for a chain how many items each stage computed.
 pub(crate) struct Done {
@@ -94,16 +90,14 @@ impl Task<'_> {
         done.result.seconds = began.elapsed().as_secs_f64();
         done.result.log = job.taken_log();
         self.store(artifacts, manifest, &mut done.result).map_err(|failure| self.here(failure))?;
-        if began.elapsed() >= DEAR {
-            self.graph.store.sync().map_err(|error| self.here(error.into()))?;
-        }
+        self.graph.store.sync_after(began.elapsed()).map_err(|error| self.here(error.into()))?;
         Ok(done)
     }
 
     /// Waits while another process computes the same. Chains that compute the same items exclude
     /// each other even where their tables differ.
     fn lock(&self, key: Digest, job: &Job<'_>) -> Result<KeyLock, Failure> {
-        let name = match self.graph.chain(self.index).filter(|_| self.graph.is_map(self.index)) {
+        let name = match self.graph.chain(self.index) {
             Some(chain) => self.graph.chain_recipe(&chain)?,
             None => key,
         };
@@ -122,9 +116,7 @@ impl Task<'_> {
 
     /// A source has been read already; its table goes into the store as it is.
     fn source(&self, result: &mut NodeResult) -> Result<(), Failure> {
-        let artifact = self.graph.source_records(self.index)?;
-        let (digest, bytes) = Artifacts::encode(&artifact)?;
-        self.graph.store.put(&bytes)?;
+        let digest = self.graph.artifacts.put(self.graph.source_records(self.index)?)?;
         let port = self.graph.pipeline.graph[self.index].kind.outputs.first();
         result.outputs.extend(port.map(|port| (port.name.to_owned(), digest)));
         Ok(())
@@ -183,9 +175,7 @@ impl Task<'_> {
                 let numbers = document.json.as_object().into_iter().flatten().filter(|(_, value)| value.is_f64());
                 result.metrics.extend(numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))));
             }
-            let (digest, bytes) = graph.artifacts.name(artifact)?;
-            graph.store.put(&bytes)?;
-            result.outputs.insert(port.name.to_owned(), digest);
+            result.outputs.insert(port.name.to_owned(), graph.artifacts.put(Arc::new(artifact))?);
         }
         let stages = self.manifests.iter().filter(|(stage, _)| *stage != self.index);
         for manifest in stages.map(|(_, manifest)| manifest) {

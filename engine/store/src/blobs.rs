@@ -45,7 +45,7 @@ impl Store {
                 fs::rename(path, &blob)
             })
             .map_err(refused)?;
-        self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(blob);
+        self.remember_visible(blob);
         Ok(digest)
     }
 
@@ -84,12 +84,17 @@ impl Store {
 
 /// The digest of a file's bytes, read in parts.
 pub(crate) fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let (mut file, mut hasher) = (File::open(path)?, Hasher::default());
+    Ok(hash(&mut File::open(path)?)?.finish())
+}
+
+/// Reads a file from where it is to its end.
+pub(crate) fn hash(file: &mut File) -> io::Result<Hasher> {
+    let mut hasher = Hasher::default();
     let length = file.metadata()?.len();
     let mut part = vec![0; usize::try_from(length).unwrap_or(PART).clamp(1, PART)];
     loop {
         match file.read(&mut part)? {
-            0 => return Ok(hasher.finish()),
+            0 => return Ok(hasher),
             read => drop(hasher.update(&part[..read])),
         }
     }

@@ -35,11 +35,6 @@ impl StoreError {
         Self::Newer { path: path.to_owned(), format }
     }
 
-    /// Whether the store may only be read.
-    pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Refused { source, .. } if crate::is_refusal(source))
-    }
-
     /// What a person can do about it.
     pub fn help(&self) -> &'static str {
         match self {

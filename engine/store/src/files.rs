@@ -5,11 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use crate::{Store, StoreError, fault};
 
+/// What took longer than this to compute is worth waiting for the disk.
+const DEAR: Duration = Duration::from_secs(1);
 /// Files that are never changed, so that a hard link to one is safe to hand out.
 pub(crate) const READ_ONLY: u32 = 0o444;
 /// Files that are still written to.
@@ -23,8 +26,13 @@ impl Store {
         let mut file = self.temporary("file", READ_ONLY).map_err(refused)?;
         fault::point("file: write").and_then(|()| file.write_all(bytes)).map_err(refused)?;
         self.persist(file, path).map_err(refused)?;
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
+        self.remember_visible(path.to_owned());
         Ok(())
+    }
+
+    /// Notes a file that is whole and visible, for the next [`Store::sync`].
+    pub(crate) fn remember_visible(&self, path: PathBuf) {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
 
     /// A file in the store's own temporary folder, readable by whoever may read the store.
@@ -64,11 +72,19 @@ impl Store {
         }
     }
 
+    /// Waits for the disk when what was written took so long to compute that this is worth it.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn sync_after(&self, took: Duration) -> Result<(), StoreError> {
+        if took >= DEAR { self.sync() } else { Ok(()) }
+    }
+
     /// Waits until everything written so far is on the disk, directory entries too.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn sync(&self) -> Result<(), StoreError> {
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let paths: Vec<PathBuf> = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         let mut folders = BTreeSet::new();
         for path in &paths {

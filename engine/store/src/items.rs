@@ -61,12 +61,16 @@ impl Items {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    fn path(&self, pack: Digest) -> PathBuf {
+        self.packs.join(pack.to_string())
+    }
+
     fn pack(&self, pack: Digest) -> Option<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(&pack) {
             return Some(file.clone());
         }
-        let file = Arc::new(File::open(self.packs.join(pack.to_string())).ok()?);
+        let file = Arc::new(File::open(self.path(pack)).ok()?);
         open.insert(pack, file.clone());
         Some(file)
     }
@@ -132,7 +136,11 @@ impl Store {
 
     /// The bytes of a sealed pack; 0 when it is lost. Where it is what it was, so are its items.
     pub fn pack_length(&self, pack: Digest) -> u64 {
-        fs::metadata(self.items.packs.join(pack.to_string())).map_or(0, |file| file.len())
+        fs::metadata(self.pack_path(pack)).map_or(0, |file| file.len())
+    }
+
+    pub(crate) fn pack_path(&self, pack: Digest) -> PathBuf {
+        self.items.path(pack)
     }
 
     /// The item's bytes; `None` when they are lost or damaged.

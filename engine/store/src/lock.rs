@@ -34,19 +34,11 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn lock_key(&self, key: Digest, mut waiting: impl FnMut() -> bool) -> Result<Option<KeyLock>, StoreError> {
+    pub fn lock_key(&self, key: Digest, waiting: impl FnMut() -> bool) -> Result<Option<KeyLock>, StoreError> {
         let path = self.root.join("locks").join(&key.to_string()[..DIGITS]);
         let refused = |error| StoreError::new("lock", &path, error);
         fault::point("lock: create").map_err(refused)?;
-        let file = open(&path).map_err(refused)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(KeyLock { _file: file })),
-                Err(TryLockError::WouldBlock) if waiting() => thread::sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(refused(error)),
-            }
-        }
+        Ok(wait(&path, waiting).map_err(refused)?.map(|file| KeyLock { _file: file }))
     }
 
     /// Keeps what is in the store from being swept away; waits while it is being swept. `None`
@@ -70,17 +62,22 @@ impl Store {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn lock_alone(&self, mut waiting: impl FnMut() -> bool) -> Result<Option<UseLock>, StoreError> {
+    pub fn lock_alone(&self, waiting: impl FnMut() -> bool) -> Result<Option<UseLock>, StoreError> {
         let path = self.root.join("use.lock");
         let refused = |error| StoreError::new("lock", &path, error);
-        let file = open(&path).map_err(refused)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(UseLock { _file: file })),
-                Err(TryLockError::WouldBlock) if waiting() => thread::sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(refused(error)),
-            }
+        Ok(wait(&path, waiting).map_err(refused)?.map(|file| UseLock { _file: file }))
+    }
+}
+
+/// Waits until nobody else has the lock of a file, as long as `waiting` says to.
+fn wait(path: &Path, mut waiting: impl FnMut() -> bool) -> io::Result<Option<File>> {
+    let file = open(path)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if waiting() => thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use crate::blobs::hash;
 use crate::digest::Hasher;
 use crate::files::WRITABLE;
 use crate::index::{Index, ItemEntry};
@@ -62,14 +63,7 @@ impl OpenPack {
         let (items, size) = scan(&mut file)?;
         file.set_len(size)?;
         file.rewind()?;
-        let mut digest = Hasher::default();
-        let mut part = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut part)? {
-                0 => break,
-                read => drop(digest.update(&part[..read])),
-            }
-        }
+        let digest = hash(&mut file)?;
         Ok(Some(Self { file, path: path.to_owned(), digest, size, items, since: Instant::now() }))
     }
 
@@ -106,13 +100,13 @@ impl OpenPack {
             return Ok(());
         }
         let digest = self.digest.finish();
-        let path = store.root.join("packs").join(digest.to_string());
+        let path = store.pack_path(digest);
         let index = index(digest, &self.items);
         store.publish_index(&index)?;
         fault::point("pack: rename")
             .and_then(|()| std::fs::rename(&self.path, &path))
             .map_err(|error| self.refused(error))?;
-        store.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(path);
+        store.remember_visible(path);
         store.items.look_again();
         Ok(())
     }

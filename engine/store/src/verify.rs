@@ -41,11 +41,7 @@ impl Store {
     pub fn verify(&self, threads: usize, repair: bool) -> Result<Verified, StoreError> {
         let mut found = Verified::default();
         let blobs = self.files_under("blobs");
-        let named_by_digest = |path: &PathBuf| {
-            let named = blob_of(path);
-            named.is_some() && digest_of_file(path).ok() == named
-        };
-        for path in self.unfit(&blobs, threads, &mut found, named_by_digest) {
+        for path in self.unfit(&blobs, threads, &mut found, |path| is_named(path, blob_of(path))) {
             self.damaged(&mut found, &path, "its bytes are not those of its digest", repair)?;
         }
         for family in ["documents", "world"] {
@@ -60,11 +56,7 @@ impl Store {
         }
         self.items.forget();
         let packs = self.files_under("packs");
-        let whole = |path: &PathBuf| {
-            let named = pack_of(path);
-            named.is_some() && digest_of_file(path).ok() == named
-        };
-        for path in self.unfit(&packs, threads, &mut found, whole) {
+        for path in self.unfit(&packs, threads, &mut found, |path| is_named(path, pack_of(path))) {
             let bytes = fs::read(&path).unwrap_or_default();
             let whole = pack::whole_items(&bytes).len();
             let what = format!("its bytes are not those of its digest; {whole} items in it are whole");
@@ -94,7 +86,7 @@ impl Store {
         let covered: BTreeSet<Digest> = entries.iter().map(|(_, entry)| entry.pack).collect();
         let there: BTreeSet<Digest> = self.files_under("packs").iter().filter_map(|path| pack_of(path)).collect();
         for &pack in there.difference(&covered) {
-            let path = self.root.join("packs").join(pack.to_string());
+            let path = self.pack_path(pack);
             found.damage.push(self.damage(&path, "no index knows its items".to_owned()));
             if repair {
                 let scanned = fs::File::open(&path).and_then(|mut file| pack::scan(&mut file));
@@ -103,7 +95,7 @@ impl Store {
             }
         }
         for &pack in covered.difference(&there) {
-            let path = self.root.join("packs").join(pack.to_string());
+            let path = self.pack_path(pack);
             found.damage.push(self.damage(&path, "lost, but an index knows its items".to_owned()));
         }
         if repair && covered.difference(&there).next().is_some() {
@@ -116,7 +108,7 @@ impl Store {
 
     /// Keeps what is whole of a damaged pack, in a new one, and drops the pack.
     pub(crate) fn salvage(&self, pack: Digest) -> Result<(), StoreError> {
-        let path = self.root.join("packs").join(pack.to_string());
+        let path = self.pack_path(pack);
         let bytes = fs::read(&path).map_err(|error| StoreError::new("read", &path, error))?;
         let mut writer = self.item_writer();
         for (key, bytes) in pack::whole_items(&bytes) {
@@ -131,19 +123,16 @@ impl Store {
         Ok(())
     }
 
-    /// Every index file, and every key in them with its entry.
+    /// Every index file that is what it was, and every key in them with its entry.
     pub(crate) fn entries(&self) -> (Vec<PathBuf>, Vec<(Digest, ItemEntry)>) {
-        let files = self.files_under("index");
-        let indexes: Vec<Index> = files.iter().filter_map(|path| read_index(path).ok()?).collect();
-        let entries = indexes.iter().flat_map(Index::entries).collect();
-        (files, entries)
+        let read = |path: PathBuf| read_index(&path).ok()?.map(|index| (path, index));
+        let (files, indexes): (Vec<_>, Vec<_>) = self.files_under("index").into_iter().filter_map(read).unzip();
+        (files, indexes.iter().flat_map(Index::entries).collect())
     }
 
     /// Puts one index in the place of those files. Files that were written since stay.
     pub(crate) fn replace_indexes(&self, old: &[PathBuf], entries: Vec<(Digest, ItemEntry)>) -> Result<(), StoreError> {
-        let index = Index::build(entries);
-        let path = self.root.join("index").join(Digest::of(&index).to_string());
-        self.publish(&path, &index)?;
+        let path = self.publish_index(&Index::build(entries))?;
         for old in old.iter().filter(|old| **old != path) {
             let _ = fs::remove_file(old);
         }
@@ -218,6 +207,11 @@ impl Store {
         walk(&self.root.join(folder), &mut found);
         found
     }
+}
+
+/// Whether a file's bytes are those of the digest that its path says.
+fn is_named(path: &Path, named: Option<Digest>) -> bool {
+    named.is_some() && digest_of_file(path).ok() == named
 }
 
 /// The digest that a blob's path says.

@@ -1,11 +1,9 @@
 //! Writing items.
 
-use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::files::names;
-use crate::index::Index;
-use crate::items::read_index;
 use crate::pack::OpenPack;
 use crate::{Digest, Store, StoreError};
 
@@ -13,8 +11,6 @@ use crate::{Digest, Store, StoreError};
 const SEAL_BYTES: u64 = 64 << 20;
 /// or when it has been open for this long, so that others see its items.
 const SEAL_AGE: Duration = Duration::from_secs(10);
-/// What took longer than this to compute is worth waiting for the disk.
-const DEAR: Duration = Duration::from_secs(1);
 /// More index files than this are merged into one.
 const MAX_INDEXES: usize = 8;
 
@@ -33,27 +29,21 @@ impl Store {
         ItemWriter { store: self, pack: None }
     }
 
-    pub(crate) fn publish_index(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.publish(&self.root.join("index").join(Digest::of(bytes).to_string()), bytes)
+    /// Makes an index visible under its name, and tells where.
+    pub(crate) fn publish_index(&self, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        let path = self.root.join("index").join(Digest::of(bytes).to_string());
+        self.publish(&path, bytes)?;
+        Ok(path)
     }
 
     /// Puts all index files into one when there are many. Two processes may do so at once: each
     /// removes only what its own file covers.
     fn merge_indexes(&self) -> Result<(), StoreError> {
-        let folder = self.root.join("index");
-        let all = names(&folder);
-        if all.len() <= MAX_INDEXES {
+        if names(&self.root.join("index")).len() <= MAX_INDEXES {
             return Ok(());
         }
-        let read: Vec<_> = all.iter().filter_map(|name| Some((name, read_index(&folder.join(name)).ok()??))).collect();
-        let merged = Index::build(read.iter().flat_map(|(_, index)| index.entries()).collect());
-        let merged_name = Digest::of(&merged).to_string();
-        self.publish_index(&merged)?;
-        for (name, _) in read.iter().filter(|(name, _)| **name != merged_name) {
-            // One that another process has removed already is as it should be.
-            let _ = fs::remove_file(folder.join(name));
-        }
-        Ok(())
+        let (indexes, entries) = self.entries();
+        self.replace_indexes(&indexes, entries)
     }
 }
 
@@ -85,8 +75,8 @@ impl ItemWriter<'_> {
 
     fn seal(&mut self) -> Result<(), StoreError> {
         let Some(pack) = self.pack.take() else { return Ok(()) };
-        let dear = pack.since.elapsed() >= DEAR;
+        let took = pack.since.elapsed();
         pack.seal(self.store)?;
-        if dear { self.store.sync() } else { Ok(()) }
+        self.store.sync_after(took)
     }
 }

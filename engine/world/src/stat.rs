@@ -22,11 +22,10 @@ impl Stat {
     #[cfg(unix)]
     pub(crate) fn of(file: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        let time = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
         Self {
             size: file.len(),
-            mtime: time(file.mtime(), file.mtime_nsec()),
-            ctime: time(file.ctime(), file.ctime_nsec()),
+            mtime: joined(file.mtime(), file.mtime_nsec()),
+            ctime: joined(file.ctime(), file.ctime_nsec()),
             inode: file.ino(),
         }
     }
@@ -79,12 +78,10 @@ impl<'a> Looker<'a> {
                 FileType::Directory => Thing::Folder,
                 _ => Thing::Other,
             };
-            let time =
-                |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
             let stat = Stat {
                 size: seen.st_size.cast_unsigned(),
-                mtime: time(seen.st_mtime, seen.st_mtime_nsec as i64),
-                ctime: time(seen.st_ctime, seen.st_ctime_nsec as i64),
+                mtime: joined(seen.st_mtime, seen.st_mtime_nsec as i64),
+                ctime: joined(seen.st_ctime, seen.st_ctime_nsec as i64),
                 inode: seen.st_ino,
             };
             return Some((thing, stat));
@@ -97,6 +94,12 @@ impl<'a> Looker<'a> {
         };
         Some((thing, Stat::of(&file)))
     }
+}
+
+/// Seconds and nanoseconds as nanoseconds.
+#[cfg(unix)]
+fn joined(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// Nanoseconds since 1970.

@@ -15,11 +15,7 @@ pub(crate) fn write(artifact: &Artifact, store: &Store, to: &Path) -> Result<(),
     let Artifact::Collection(features) = artifact else {
         return Err(Failure::new("pipe::internal", "features are a collection"));
     };
-    let mut bytes = Vec::new();
-    for (row, entry) in features.records.rows.iter().zip(store.find_items(&features.items)) {
-        let item = entry.and_then(|entry| store.item(&entry));
-        bytes.extend(item.ok_or_else(|| Failure::lost(format!("the stored item of `{}`", row.id)))?);
-    }
+    let bytes = features.map_items(store, 1, |_, item| item)?.concat();
     let rows = features.records.rows.len();
     let shape = vec![rows, bytes.len() / 4 / rows.max(1)];
     let rows = json!(

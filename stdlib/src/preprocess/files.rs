@@ -17,15 +17,14 @@ pub(crate) fn write(artifact: &Artifact, store: &Store, to: &Path) -> Result<(),
     let failed = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::new("pipe::export", format!("cannot write {}: {error}", path.display()))
     };
-    for (row, entry) in images.records.rows.iter().zip(store.find_items(&images.items)) {
-        let bytes = entry.and_then(|entry| store.item(&entry));
-        let pixels = bytes.and_then(|bytes| Pixels::decode(&bytes));
-        let pixels = pixels.ok_or_else(|| Failure::lost(format!("the stored item of `{}`", row.id)))?;
+    let image = |at: usize, item: Vec<u8>| {
+        let row = &images.records.rows[at];
+        let pixels = Pixels::decode(&item).ok_or_else(|| Failure::lost(format!("the stored item of `{}`", row.id)))?;
         let path = to.join(&row.id).with_extension("png");
         fs::create_dir_all(path.parent().unwrap_or(to)).map_err(|error| failed(&path, &error))?;
         let (width, height) = (pixels.width as u32, pixels.height as u32);
         save_buffer_with_format(&path, &pixels.rgb, width, height, ExtendedColorType::Rgb8, ImageFormat::Png)
-            .map_err(|error| failed(&path, &error))?;
-    }
-    Ok(())
+            .map_err(|error| failed(&path, &error))
+    };
+    images.map_items(store, 1, image)?.into_iter().collect()
 }
