@@ -3,6 +3,7 @@
 use console::Term;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, JSONReportHandler};
 use pipe_lang::Problem;
+use pipe_store::StoreError;
 
 use crate::project::Unusable;
 use crate::{Stop, output};
@@ -35,15 +36,18 @@ pub(crate) fn warning(message: &str, hint: &str) {
     output::message(&format!("{yellow} {message}\n{} {hint}\n", console::style("hint:").for_stderr().cyan()));
 }
 
+/// Tells what went wrong with the store.
+pub(crate) fn store(failed: &StoreError) -> Stop {
+    error(&failed.to_string(), Some(failed.help()));
+    Stop::Failed
+}
+
 /// Tells why a pipeline cannot be used.
 pub(crate) fn unusable(unusable: &Unusable) -> Stop {
     match unusable {
         Unusable::Problems(problems) => print(&problems.0),
         Unusable::Message { message, hint } => error(message, hint.as_deref()),
-        Unusable::Store(failed) => {
-            error(&failed.to_string(), Some(failed.help()));
-            return Stop::Failed;
-        }
+        Unusable::Store(failed) => return store(failed),
     }
     Stop::Mistake
 }

@@ -54,7 +54,7 @@ pub fn main(kinds: &Kinds) -> ExitCode {
         Command::Nodes(args) => commands::nodes::nodes(kinds, &args),
         Command::Init(args) => commands::init::init(&args),
         Command::Status(args) => commands::status::status(kinds, &args),
-        Command::Log(args) => commands::log::log(kinds, &args),
+        Command::Log(args) => commands::log::log(&args),
         Command::Diff(args) => commands::diff::diff(&args),
         Command::Restore(args) => commands::restore::restore(kinds, &args),
         Command::Clean(args) => commands::clean::clean(kinds, &args),

@@ -11,7 +11,7 @@ use pipe_store::{Store, StoreError};
 use crate::args::FileArgs;
 
 /// The file that is meant where none is named.
-const DEFAULT_FILE: &str = "pipe.yaml";
+pub(crate) const DEFAULT_FILE: &str = "pipe.yaml";
 
 /// A checked pipeline, and what the command line said of it.
 pub(crate) struct Project {
@@ -45,7 +45,18 @@ pub(crate) enum Settings {
 impl Project {
     pub(crate) fn open(kinds: &Kinds, args: &FileArgs, settings: Settings) -> Result<Self, Unusable> {
         let (file, nodes) = split_words(&args.words);
-        let text = std::fs::read_to_string(&file).map_err(|error| {
+        Self::of_file(kinds, &file, nodes, &args.set, settings)
+    }
+
+    /// The project of a file, with these nodes named and these settings given.
+    pub(crate) fn of_file(
+        kinds: &Kinds,
+        file: &Path,
+        nodes: Vec<String>,
+        set: &[String],
+        settings: Settings,
+    ) -> Result<Self, Unusable> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
             let name = file.display();
             match error.kind() {
                 std::io::ErrorKind::NotFound => Unusable::Message {
@@ -55,18 +66,18 @@ impl Project {
                 _ => Unusable::Message { message: format!("cannot read {name}: {error}"), hint: None },
             }
         })?;
-        let Place { folder, store, id, .. } = Place::of(&file)?;
+        let Place { folder, store, id, .. } = Place::of(file)?;
         let here = env::current_dir().unwrap_or_default();
         let last = last(&store, &id);
         let (given, start) = match &last {
-            Some(last) if settings == Settings::OrLast && args.set.is_empty() => {
+            Some(last) if settings == Settings::OrLast && set.is_empty() => {
                 (last.settings.clone(), PathBuf::from(&last.here))
             }
-            _ => (args.set.clone(), here),
+            _ => (set.to_vec(), here),
         };
-        let set: Vec<Setting> = given.iter().map(|text| Setting { text: text.clone() }).collect();
+        let chosen: Vec<Setting> = given.iter().map(|text| Setting { text: text.clone() }).collect();
         let shown = file.display().to_string();
-        let pipeline = check(&shown, &text, &folder, &set, &start, &kinds.specs()).map_err(Unusable::Problems)?;
+        let pipeline = check(&shown, &text, &folder, &chosen, &start, &kinds.specs()).map_err(Unusable::Problems)?;
         Ok(Self { pipeline, store, id, nodes, settings: given, here: start, last })
     }
 }

@@ -16,17 +16,8 @@ pub(crate) fn clean(kinds: &Kinds, args: &CleanArgs) -> Result<(), Stop> {
         return Err(Stop::Mistake);
     }
     let context = project.context(kinds, false);
-    let mut refused = None;
-    let items = super::gc::alone(&project.store, |alone| match forget(context, &targets, alone) {
-        Ok(items) => items,
-        Err(problems) => {
-            refused = Some(problems);
-            Ok(0)
-        }
-    })?;
-    if let Some(problems) = refused {
-        return Err(super::mistakes(problems));
-    }
+    let forgotten = super::gc::alone(&project.store, |alone| Ok(forget(context, &targets, alone)))?;
+    let items = forgotten.map_err(super::mistakes)?.map_err(|error| diagnostic::store(&error))?;
     if args.format == Format::Json {
         let value = json!({ "nodes": project.nodes, "items": items });
         return output::result(&format!("{value:#}\n"));

@@ -42,9 +42,5 @@ pub(super) fn alone<T>(store: &Store, act: impl FnOnce(&UseLock) -> Result<T, St
         true
     });
     let done = lock.and_then(|lock| lock.map(|lock| act(&lock)).transpose());
-    done.map_err(|error| {
-        diagnostic::error(&error.to_string(), Some(error.help()));
-        Stop::Failed
-    })?
-    .ok_or(Stop::Interrupted)
+    done.map_err(|error| diagnostic::store(&error))?.ok_or(Stop::Interrupted)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Kinds, NodeStatus, Run, pins, run_nodes};
+use pipe_core::{NodeResult, NodeStatus, Run, pins, run_nodes};
 use pipe_store::Store;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::{Stop, diagnostic, output, table};
 /// Metrics that the list shows.
 const SHOWN: [&str; 2] = ["accuracy", "loss"];
 
-pub(crate) fn log(_: &Kinds, args: &LogArgs) -> Result<(), Stop> {
+pub(crate) fn log(args: &LogArgs) -> Result<(), Stop> {
     let (file, _) = split_words(&args.file.words);
     let place = Place::of(&file).map_err(|error| diagnostic::unusable(&error))?;
     let mut runs = super::runs::of_file(&place.store, if args.all { None } else { Some(&place.id) });
@@ -50,7 +50,7 @@ fn row(store: &Store, run: &Run) -> Vec<String> {
     let metrics = metrics(store, run);
     let mut shown = Vec::new();
     for name in SHOWN {
-        // The last node in the order of names that has it: evaluation comes before training.
+        // The first node in the order of names that has it: evaluation comes before training.
         let found = metrics.iter().find(|(metric, _)| metric.rsplit('.').next() == Some(name));
         shown.extend(found.map(|(_, value)| format!("{name} {value:.4}")));
     }
@@ -77,17 +77,22 @@ pub(super) fn ending(run: &Run) -> &'static str {
 
 /// Every metric of a run as `node.metric`.
 pub(super) fn metrics(store: &Store, run: &Run) -> BTreeMap<String, f64> {
-    let nodes = run_nodes(store, run).unwrap_or_default();
-    let of_node = |(node, result): (String, pipe_core::NodeResult)| {
-        result.metrics.into_iter().map(move |(metric, value)| (format!("{node}.{metric}"), value))
-    };
-    nodes.into_iter().flat_map(of_node).collect()
+    run_nodes(store, run).map(|nodes| metrics_of(&nodes)).unwrap_or_default()
+}
+
+fn metrics_of(nodes: &BTreeMap<String, NodeResult>) -> BTreeMap<String, f64> {
+    let mut metrics = BTreeMap::new();
+    for (node, result) in nodes {
+        metrics.extend(result.metrics.iter().map(|(metric, &value)| (format!("{node}.{metric}"), value)));
+    }
+    metrics
 }
 
 pub(super) fn as_json(store: &Store, run: &Run) -> Value {
     let mut value = json!(run);
-    value["metrics"] = json!(metrics(store, run));
-    value["nodes"] = json!(run_nodes(store, run));
+    let nodes = run_nodes(store, run);
+    value["metrics"] = json!(nodes.as_ref().map(metrics_of).unwrap_or_default());
+    value["nodes"] = json!(nodes);
     value["pinned"] = json!(pins(store).contains(&run.id));
     value
 }

@@ -17,10 +17,7 @@ pub(crate) fn pin(args: &PinArgs) -> Result<(), Stop> {
     let all = runs::of_file(&place.store, Some(&place.id));
     for word in &words {
         let run = runs::wanted(&all, word)?;
-        keep(&place.store, run, !args.remove).map_err(|error| {
-            diagnostic::error(&error.to_string(), Some(error.help()));
-            Stop::Failed
-        })?;
+        keep(&place.store, run, !args.remove).map_err(|error| diagnostic::store(&error))?;
         let done = if args.remove { "no longer pinned" } else { "pinned" };
         output::result(&format!("{} is {done}\n", run.id))?;
     }

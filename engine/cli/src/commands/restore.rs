@@ -6,8 +6,8 @@ use pipe_core::{Kinds, restore as write};
 use serde_json::json;
 
 use super::show::{Wanted, find};
-use crate::args::{FileArgs, Format, RestoreArgs};
-use crate::project::{Project, Settings, split_words};
+use crate::args::{Format, RestoreArgs};
+use crate::project::split_words;
 use crate::{Stop, diagnostic, output};
 
 pub(crate) fn restore(kinds: &Kinds, args: &RestoreArgs) -> Result<(), Stop> {
@@ -24,10 +24,8 @@ pub(crate) fn restore(kinds: &Kinds, args: &RestoreArgs) -> Result<(), Stop> {
         }
     };
     let wanted = Wanted::new(wanted);
-    let words = vec![file.to_string_lossy().into_owned(), wanted.node.clone()];
-    let file_args = FileArgs { words, set: args.set.clone() };
-    let project = Project::open(kinds, &file_args, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
-    let (port, digest) = find(kinds, &project, &file_args, &wanted)?;
+    let project = wanted.project(kinds, &file, &args.set)?;
+    let (port, digest) = find(kinds, &project, &args.set, &wanted)?;
     let stem = if wanted.output.is_some() { port.name } else { &wanted.node };
     match write(&project.context(kinds, false), port.artifact, digest, to, stem) {
         Ok(place) if args.format == Format::Json => {

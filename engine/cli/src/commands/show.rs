@@ -1,11 +1,13 @@
 //! `pipe show`.
 
+use std::path::Path;
+
 use pipe_core::{Artifact, Collection, Document, Kinds, Records, Run, Status, Table, run_nodes, table as core_table};
-use pipe_spec::{ArtifactType, Port};
+use pipe_spec::Port;
 use pipe_store::{Digest, Store};
 use serde_json::{Value, json};
 
-use crate::args::{ArtifactFormat, FileArgs, ShowArgs};
+use crate::args::{ArtifactFormat, ShowArgs};
 use crate::number::{count, seconds};
 use crate::project::{Project, Settings, split_words};
 use crate::{Stop, diagnostic, output, table};
@@ -18,9 +20,7 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
         return Err(Stop::Mistake);
     };
     let wanted = Wanted::new(word);
-    let words = vec![file.to_string_lossy().into_owned(), wanted.node.clone()];
-    let file_args = FileArgs { words, set: args.file.set.clone() };
-    let project = Project::open(kinds, &file_args, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    let project = wanted.project(kinds, &file, &args.file.set)?;
     if project.pipeline.find(&wanted.node).is_err() {
         let runs = super::runs::of_file(&project.store, Some(&project.id));
         if let Some(run) = super::runs::find(&runs, word) {
@@ -33,28 +33,23 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
     if args.log {
         return output::result(&log_of(&project, &wanted.node)?);
     }
-    let (port, digest) = find(kinds, &project, &file_args, &wanted)?;
+    let (_, digest) = find(kinds, &project, &args.file.set, &wanted)?;
     let Some(artifact) = project.context(kinds, false).artifact(digest) else {
         diagnostic::error("it is no longer in the store", Some("`pipe run` computes it again"));
         return Err(Stop::Failed);
     };
     let text = match args.format {
         ArtifactFormat::Json => format!("{:#}\n", body(&artifact)),
-        ArtifactFormat::Csv if port.artifact == ArtifactType::Metrics && wanted.output.is_none() => {
-            return Err(no_table(word));
-        }
         ArtifactFormat::Csv => {
             let csv = core_table(&artifact).and_then(|table| String::from_utf8(table.to_csv()?).ok());
-            csv.ok_or_else(|| no_table(word))?
+            csv.ok_or_else(|| {
+                diagnostic::error(&format!("`{word}` is not a table"), Some("use --format text or json"));
+                Stop::Mistake
+            })?
         }
         ArtifactFormat::Text => text(&artifact, args.rows),
     };
     output::result(&text)
-}
-
-fn no_table(word: &str) -> Stop {
-    diagnostic::error(&format!("`{word}` is not a table"), Some("use --format text or json"));
-    Stop::Mistake
 }
 
 /// A node, and an output of it where one is named.
@@ -70,13 +65,19 @@ impl Wanted {
             None => Self { node: word.to_owned(), output: None },
         }
     }
+
+    /// The project of a file, with this node named.
+    pub(super) fn project(&self, kinds: &Kinds, file: &Path, set: &[String]) -> Result<Project, Stop> {
+        let project = Project::of_file(kinds, file, vec![self.node.clone()], set, Settings::OrLast);
+        project.map_err(|error| diagnostic::unusable(&error))
+    }
 }
 
 /// The digest of a node's output in the last run, or with the settings given.
 pub(super) fn find(
     kinds: &Kinds,
     project: &Project,
-    args: &FileArgs,
+    set: &[String],
     wanted: &Wanted,
 ) -> Result<(&'static Port, Digest), Stop> {
     let name = &wanted.node;
@@ -93,7 +94,7 @@ pub(super) fn find(
         return Err(Stop::Mistake);
     };
     let last = project.last.as_ref().and_then(|last| last.nodes.get(name));
-    let outputs = if args.set.is_empty() {
+    let outputs = if set.is_empty() {
         last.map(|node| node.result.outputs.clone())
     } else {
         let plan = super::plan_of(project.context(kinds, false), &[])?;

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::args::{Format, InfoArgs, VerifyArgs};
 use crate::number::{bytes, count, counted};
-use crate::project::{Place, threads};
+use crate::project::{DEFAULT_FILE, Place, threads};
 use crate::{Stop, diagnostic, output, table};
 
 /// The store of a pipeline's file.
 pub(super) fn place(file: Option<&PathBuf>) -> Result<Place, Stop> {
-    let file = file.map_or(Path::new("pipe.yaml"), |file| file);
+    let file = file.map_or(Path::new(DEFAULT_FILE), |file| file);
     Place::of(file).map_err(|error| diagnostic::unusable(&error))
 }
 
@@ -46,10 +46,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Stop> {
     let place = place(args.info.file.as_ref())?;
     // Nothing is swept away meanwhile.
     let found = place.store.lock_use().and_then(|_in_use| place.store.verify(threads(), args.repair));
-    let found = found.map_err(|error| {
-        diagnostic::error(&error.to_string(), Some(error.help()));
-        Stop::Failed
-    })?;
+    let found = found.map_err(|error| diagnostic::store(&error))?;
     let lost = lost_results(&place.store);
     if args.info.format == Format::Json {
         let damage: Vec<_> =
