@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match pipe_stdlib::kinds() {
-        Ok(kinds) => pipe_cli::main(&kinds),
+        Ok(kinds) => pipe_cli::main(kinds),
         Err(_) => ExitCode::FAILURE,
     }
 }

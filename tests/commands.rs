@@ -65,7 +65,7 @@ nodes:
     let stopped = project.finished(&[]);
     assert_eq!(stopped["nodes"]["bad"]["status"], "failed");
     assert_eq!(stopped["nodes"]["lost"]["status"], "blocked");
-    assert_eq!(stopped["nodes"]["lost"]["reason"], "bad");
+    assert_eq!(stopped["nodes"]["lost"]["reason"], "`bad` failed");
     let went_on = project.finished(&["--keep-going"]);
     assert_eq!(went_on["ok"], false);
     assert_eq!(went_on["nodes"]["lost"]["status"], "blocked");
@@ -116,7 +116,7 @@ nodes:
 fn the_language_takes_any_text_without_a_panic() {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    let kinds = pipe_stdlib::kinds().unwrap().specs();
+    let kinds = pipe_stdlib::kinds().unwrap();
     let piece = prop_oneof![
         "[a-z${}:,\\[\\]&*!|>'\"# \n\t-]{0,6}",
         Just("nodes:\n  a: { kind: dataset.synthetic, with: { count: 9 } }\n".to_owned()),
@@ -129,7 +129,7 @@ fn the_language_takes_any_text_without_a_panic() {
     let here = std::path::Path::new(".");
     runner
         .run(&text, |text| {
-            let _ = pipe_lang::check("pipe.yaml", &text, here, &[], here, &kinds);
+            let _ = pipe_lang::check("pipe.yaml", &text, here, &pipe_lang::Given::default(), kinds.language());
             Ok(())
         })
         .unwrap();

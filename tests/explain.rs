@@ -107,7 +107,7 @@ fn runs_are_listed_compared_and_shown() {
     );
     assert_eq!(project.pipe(&["diff", "nothing"]).code, 2);
     let status = project.ok(&["status"]).stdout;
-    assert!(status.contains("everything is cached (6 nodes)") && status.contains("settings epochs=5"), "{status}");
+    assert!(status.contains("everything is cached (6 nodes)") && status.contains("with --set epochs=5"), "{status}");
     let status = project.ok(&["status", "--set", "epochs=9"]).stdout;
     assert!(status.contains("4 cached, 2 would run"), "{status}");
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use pipe_core::{Context, Device, Interrupt, Options, last};
+use pipe_lang::Given;
 use pipe_store::{Digest, Store};
 
 const PIPELINE: &str = "
@@ -22,8 +23,8 @@ const FLIPS: usize = 2000;
 /// Runs the pipeline on a store and gives the digest of every output, each read and checked.
 fn outputs(store: &Path) -> Result<Vec<(String, Digest)>, String> {
     let kinds = pipe_stdlib::kinds().unwrap();
-    let pipeline =
-        pipe_lang::check("pipe.yaml", PIPELINE, Path::new("."), &[], Path::new("."), &kinds.specs()).unwrap();
+    let given = Given::default();
+    let pipeline = pipe_lang::check("pipe.yaml", PIPELINE, Path::new("."), &given, kinds.language()).unwrap();
     let store = Store::open(store).map_err(|error| error.to_string())?;
     let last = last(&store, "pipe.yaml");
     let context = Context {
@@ -40,8 +41,7 @@ fn outputs(store: &Path) -> Result<Vec<(String, Digest)>, String> {
         device: Device::Cpu,
         keep_going: false,
         interrupt: Interrupt::default(),
-        settings: Vec::new(),
-        here: String::new(),
+        given: given.clone(),
     };
     let outcome = pipe_core::run(context, &options, |_| {}).map_err(|problems| problems.to_string())?;
     if !outcome.ok {

@@ -85,7 +85,8 @@ fn is_near(one: &Value, other: &Value) -> bool {
 fn no_result_changes_without_its_version() {
     let project = project();
     let kinds = pipe_stdlib::kinds().unwrap();
-    let pipeline = pipe_lang::check("pipe.yaml", PIPELINE, &project.path(""), &[], Path::new("."), &kinds.specs());
+    let given = pipe_lang::Given::default();
+    let pipeline = pipe_lang::check("pipe.yaml", PIPELINE, &project.path(""), &given, kinds.language());
     let pipeline = pipeline.unwrap();
     let results = results(&project);
     let mut now: BTreeMap<String, Value> = BTreeMap::new();

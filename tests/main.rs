@@ -12,6 +12,7 @@ mod explain;
 mod flips;
 mod golden;
 mod head;
+mod language;
 mod metrics;
 mod mistakes;
 mod networks;

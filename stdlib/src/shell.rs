@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipe_core::{Artifact, Failure, Files, Inputs, Job, Kind, Whole};
-use pipe_spec::{ArtifactType, Port, TreePath};
+use pipe_spec::{More, TreePath, types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +43,9 @@ pub(crate) struct Shell {
 impl Kind for Shell {
     const NAME: &'static str = "shell";
     const VERSION: u32 = 1;
-    const MORE_INPUTS: bool = true;
-    const OUTPUTS: &'static [Port] = &[Port::new("files", ArtifactType::Files)];
+    type Inputs = More;
+    type Outputs = types::Files;
+    const OUTPUTS: &'static [&'static str] = &["files"];
 
     fn validate(&self) -> Result<(), Failure> {
         if self.command.trim().is_empty() {

@@ -125,9 +125,22 @@ pub(crate) struct FileArgs {
     /// The pipeline's file (pipe.yaml), then nodes
     #[arg(value_name = "FILE|NODE")]
     pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
+}
+
+/// What is given to a pipeline from outside.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct GivenArgs {
     /// Give a param another value
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Take the values of params from a YAML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) params: Vec<PathBuf>,
+    /// Take the values of params from a profile of the pipeline
+    #[arg(long, short = 'p', value_name = "NAME")]
+    pub(crate) profile: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -212,9 +225,8 @@ pub(crate) struct RestoreArgs {
     /// The pipeline's file (pipe.yaml), then NODE or NODE.OUTPUT, then where to write it
     #[arg(value_name = "FILE|NODE|TO")]
     pub(crate) words: Vec<String>,
-    /// Give a param another value
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) given: GivenArgs,
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,

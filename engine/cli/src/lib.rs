@@ -8,6 +8,7 @@ mod diagnostic;
 mod markdown;
 mod number;
 mod output;
+mod program;
 mod progress;
 mod project;
 mod starter;
@@ -20,6 +21,7 @@ pub use markdown::kinds_as_markdown;
 use pipe_core::Kinds;
 
 use crate::args::{Args, Command, StoreCommand};
+use crate::program::Program;
 
 /// How the program ends when it did not do what was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -43,21 +45,25 @@ impl From<Stop> for ExitCode {
 }
 
 /// Reads the command line, does what it says, and tells how that went.
-pub fn main(kinds: &Kinds) -> ExitCode {
+pub fn main(kinds: Kinds) -> ExitCode {
+    run(&Program { kinds, built: None })
+}
+
+fn run(program: &Program) -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
-        Command::Run(args) => commands::run::run(kinds, &args),
-        Command::Plan(args) => commands::plan::plan(kinds, &args),
-        Command::Why(args) => commands::why::why(kinds, &args),
-        Command::Show(args) => commands::show::show(kinds, &args),
-        Command::Check(args) => commands::check::check(kinds, &args),
-        Command::Nodes(args) => commands::nodes::nodes(kinds, &args),
+        Command::Run(args) => commands::run::run(program, &args),
+        Command::Plan(args) => commands::plan::plan(program, &args),
+        Command::Why(args) => commands::why::why(program, &args),
+        Command::Show(args) => commands::show::show(program, &args),
+        Command::Check(args) => commands::check::check(program, &args),
+        Command::Nodes(args) => commands::nodes::nodes(program, &args),
         Command::Init(args) => commands::init::init(&args),
-        Command::Status(args) => commands::status::status(kinds, &args),
+        Command::Status(args) => commands::status::status(program, &args),
         Command::Log(args) => commands::log::log(&args),
         Command::Diff(args) => commands::diff::diff(&args),
-        Command::Restore(args) => commands::restore::restore(kinds, &args),
-        Command::Clean(args) => commands::clean::clean(kinds, &args),
+        Command::Restore(args) => commands::restore::restore(program, &args),
+        Command::Clean(args) => commands::clean::clean(program, &args),
         Command::Gc(args) => commands::gc::gc(&args),
         Command::Pin(args) => commands::pin::pin(&args),
         Command::Store(StoreCommand::Info(args)) => commands::store::info(&args),

@@ -12,7 +12,7 @@ pub fn kinds_as_markdown(kinds: &Kinds) -> String {
         .to_owned();
     for spec in kinds.specs() {
         text.push('\n');
-        text.push_str(&kind(&spec));
+        text.push_str(&kind(spec));
     }
     text
 }
@@ -20,12 +20,12 @@ pub fn kinds_as_markdown(kinds: &Kinds) -> String {
 /// One kind, in Markdown.
 pub(crate) fn kind(spec: &Arc<KindSpec>) -> String {
     let mut text = format!("## {}\n\n{}\n\n", spec.name, spec.doc);
-    let takes = match (spec.inputs, spec.more_inputs) {
+    let takes = match (spec.inputs.as_slice(), spec.more_inputs) {
         ([], true) => "any number of artifacts, each under a name of yours".to_owned(),
         (inputs, true) => format!("{}, and any number of others, each under a name of yours", ports(inputs)),
         (inputs, false) => ports(inputs),
     };
-    text.push_str(&format!("- Takes: {takes}\n- Gives: {}\n", ports(spec.outputs)));
+    text.push_str(&format!("- Takes: {takes}\n- Gives: {}\n", ports(&spec.outputs)));
     if spec.per_item {
         text.push_str("- Works item by item: an item computed once is never computed again.\n");
     }
@@ -71,5 +71,6 @@ fn ports(ports: &[Port]) -> String {
     if ports.is_empty() {
         return "nothing".to_owned();
     }
-    ports.iter().map(|port| format!("`{}` ({})", port.name, port.artifact)).collect::<Vec<_>>().join(", ")
+    let many = |port: &Port| if port.many { ", any number" } else { "" };
+    ports.iter().map(|port| format!("`{}` ({}{})", port.name, port.artifact, many(port))).collect::<Vec<_>>().join(", ")
 }

@@ -4,11 +4,12 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use pipe_core::{Context, Kinds, Last, last};
-use pipe_lang::{Pipeline, Problems, Setting, check};
+use pipe_core::{Context, Last, last};
+use pipe_lang::{Given, Pipeline, Problem, Problems, check};
 use pipe_store::{Store, StoreError};
 
-use crate::args::FileArgs;
+use crate::Program;
+use crate::args::{FileArgs, GivenArgs};
 
 /// The file that is meant where none is named.
 pub(crate) const DEFAULT_FILE: &str = "pipe.yaml";
@@ -21,8 +22,7 @@ pub(crate) struct Project {
     pub(crate) id: String,
     /// The words after the file.
     pub(crate) nodes: Vec<String>,
-    pub(crate) settings: Vec<String>,
-    pub(crate) here: PathBuf,
+    pub(crate) given: Given,
     pub(crate) last: Option<Last>,
 }
 
@@ -43,50 +43,81 @@ pub(crate) enum Settings {
 }
 
 impl Project {
-    pub(crate) fn open(kinds: &Kinds, args: &FileArgs, settings: Settings) -> Result<Self, Unusable> {
+    pub(crate) fn open(program: &Program, args: &FileArgs, settings: Settings) -> Result<Self, Unusable> {
         let (file, nodes) = split_words(&args.words);
-        Self::of_file(kinds, &file, nodes, &args.set, settings)
+        Self::of_file(program, &file, nodes, &args.given, settings)
     }
 
-    /// The project of a file, with these nodes named and these settings given.
+    /// The project of a file, with these nodes named.
     pub(crate) fn of_file(
-        kinds: &Kinds,
+        program: &Program,
         file: &Path,
         nodes: Vec<String>,
-        set: &[String],
+        args: &GivenArgs,
         settings: Settings,
     ) -> Result<Self, Unusable> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let name = file.display();
-            match error.kind() {
-                std::io::ErrorKind::NotFound => Unusable::Message {
-                    message: format!("there is no file {name}"),
-                    hint: Some("name a pipeline, or write one with `pipe init`".into()),
-                },
-                _ => Unusable::Message { message: format!("cannot read {name}: {error}"), hint: None },
-            }
-        })?;
-        let Place { folder, store, id, .. } = Place::of(file)?;
+        let project = Self::part(program, file, nodes, args, settings)?;
+        if let Some((input, artifact)) = project.pipeline.takes.first() {
+            let message = format!("{} takes inputs (`{input}`: {artifact}): it is a part of other pipelines", file.display());
+            let problem = Problem::placeless("pipe::missing_input", message);
+            let help = "use it in one: `uses: ./FILE.yaml` with `from:`; `pipe check` reads it as it is";
+            return Err(Unusable::Problems(Problems(vec![problem.help(help)])));
+        }
+        Ok(project)
+    }
+
+    /// As [`Project::of_file`], of a pipeline that may be a part of others.
+    pub(crate) fn part(
+        program: &Program,
+        file: &Path,
+        nodes: Vec<String>,
+        args: &GivenArgs,
+        settings: Settings,
+    ) -> Result<Self, Unusable> {
+        let text = match &program.built {
+            Some(built) => built.text.clone(),
+            None => text_of(file)?,
+        };
+        let file = program.built.as_ref().map_or_else(|| file.to_owned(), |built| built.folder.join(&built.name));
+        let Place { folder, store, id, .. } = Place::of(&file)?;
         let here = env::current_dir().unwrap_or_default();
         let last = last(&store, &id);
-        let (given, start) = match &last {
-            Some(last) if settings == Settings::OrLast && set.is_empty() => {
-                (last.settings.clone(), PathBuf::from(&last.here))
-            }
-            _ => (set.to_vec(), here),
+        let given = Given {
+            profiles: args.profile.clone(),
+            params: args.params.clone(),
+            settings: args.set.clone(),
+            here,
         };
-        let chosen: Vec<Setting> = given.iter().map(|text| Setting { text: text.clone() }).collect();
-        let shown = file.display().to_string();
-        let pipeline = check(&shown, &text, &folder, &chosen, &start, &kinds.specs()).map_err(Unusable::Problems)?;
-        Ok(Self { pipeline, store, id, nodes, settings: given, here: start, last })
+        let given = match &last {
+            Some(last) if settings == Settings::OrLast && given.is_empty() => last.given.clone(),
+            _ => given,
+        };
+        let shown = program.built.as_ref().map_or_else(|| file.display().to_string(), |built| built.name.clone());
+        let pipeline =
+            check(&shown, &text, &folder, &given, program.kinds.language()).map_err(Unusable::Problems)?;
+        Ok(Self { pipeline, store, id, nodes, given, last })
     }
+}
+
+/// What a pipeline's file says.
+pub(crate) fn text_of(file: &Path) -> Result<String, Unusable> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let name = file.display();
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Unusable::Message {
+                message: format!("there is no file {name}"),
+                hint: Some("name a pipeline, or write one with `pipe init`".into()),
+            },
+            _ => Unusable::Message { message: format!("cannot read {name}: {error}"), hint: None },
+        }
+    })
 }
 
 impl Project {
     /// The project as planning and running want it.
-    pub(crate) fn context<'a>(&'a self, kinds: &'a Kinds, rehash: bool) -> Context<'a> {
+    pub(crate) fn context<'a>(&'a self, program: &'a Program, rehash: bool) -> Context<'a> {
         let Self { pipeline, store, id, last, .. } = self;
-        Context { pipeline, kinds, store, file: id, last: last.as_ref(), threads: threads(), rehash }
+        Context { pipeline, kinds: &program.kinds, store, file: id, last: last.as_ref(), threads: threads(), rehash }
     }
 }
 

@@ -134,7 +134,7 @@ pub struct NodeReport {
     pub metrics: BTreeMap<String, f64>,
     /// How long it took.
     pub seconds: f64,
-    /// Why it failed, or which node blocks it.
+    /// Why it failed or did not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -135,7 +135,7 @@ fn explain_node(graph: &Graph<'_>, plan: &Plan, node: &PlannedNode) -> Explanati
             let last = graph.context.last.and_then(|last| last.nodes.get(&node.name));
             explanation.changes = last.map(|last| last.changes.clone()).unwrap_or_default();
         }
-        Status::Blocked(by) => explanation.reason = Some(format!("`{by}` cannot run")),
+        Status::Blocked(reason) => explanation.reason = Some(reason.clone()),
         Status::Failed(failure) => explanation.reason = Some(failure.message().to_owned()),
         Status::Run(reason) => {
             explanation.reason = Some(reason.clone());

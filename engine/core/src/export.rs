@@ -147,6 +147,7 @@ pub(crate) fn default_name(artifact_type: ArtifactType, artifact: &Artifact, ste
         ArtifactType::Records | ArtifactType::Predictions => format!("{stem}.csv"),
         ArtifactType::Metrics | ArtifactType::Report => format!("{stem}.json"),
         ArtifactType::Features => format!("{stem}.safetensors"),
+        ArtifactType::Values => format!("{stem}.jsonl"),
         ArtifactType::Images | ArtifactType::Model => stem.to_owned(),
         ArtifactType::Files => match artifact {
             Artifact::Files(files) if files.files.len() == 1 => {

@@ -126,7 +126,8 @@ impl Failure {
     /// The failure as a diagnostic, placed in the pipeline or in the file that it speaks of.
     pub fn problem(&self, pipeline: &Pipeline, index: NodeIndex) -> Problem {
         let node = &pipeline.graph[index];
-        let message = format!("the node `{}` failed: {}", node.name, self.0.message);
+        let how = if node.blocked.is_some() { "cannot run" } else { "failed" };
+        let message = format!("the node `{}` {how}: {}", node.name, self.0.message);
         self.placed(message, pipeline, index)
     }
 

@@ -152,6 +152,12 @@ impl<'a> Graph<'a> {
         &self.pipeline.graph[index].name
     }
 
+    /// Why a node cannot run, where it needs one that is switched off.
+    pub(crate) fn blocked(&self, index: NodeIndex) -> Option<String> {
+        let off = self.pipeline.graph[index].blocked.as_ref()?;
+        Some(format!("it needs `{off}`, which is switched off"))
+    }
+
     pub(crate) fn is_map(&self, index: NodeIndex) -> bool {
         matches!(self.work(index).bound.work, Work::Map(_))
     }
@@ -240,7 +246,7 @@ impl<'a> Graph<'a> {
     }
 
     fn is_there(&self, index: NodeIndex, mut result: NodeResult) -> Option<NodeResult> {
-        let ports = self.pipeline.graph[index].kind.outputs;
+        let ports = &self.pipeline.graph[index].kind.outputs;
         let named = ports.len() == result.outputs.len() && !ports.is_empty();
         let blobs = || result.outputs.values().chain(&result.parts).all(|&blob| self.has(blob));
         if !named || !blobs() {
@@ -369,12 +375,16 @@ pub(crate) fn bind(pipeline: &Pipeline, kinds: &Kinds) -> Result<Vec<Bound>, Pro
 
 fn base_manifest(pipeline: &Pipeline, index: NodeIndex, bound: &Bound, world: &World) -> Result<Manifest, Failure> {
     let kind = &pipeline.graph[index].kind;
+    let mut params = bound.params.clone();
+    if let Some(params) = params.as_object_mut() {
+        bound.not_of_key.iter().for_each(|name| drop(params.shift_remove(*name)));
+    }
     let mut content = |path: &str| -> Result<serde_json::Value, Failure> {
         let digest = world.tree(Path::new(path));
         let digest =
             digest.map_err(|error| Failure::new("pipe::file_not_found", format!("cannot read {path}: {error}")))?;
         Ok(digest.to_string().into())
     };
-    let params = kind.params.without_paths(&bound.params, &mut content)?.unwrap_or_default();
+    let params = kind.params.without_paths(&params, &mut content)?.unwrap_or_default();
     Ok(Manifest::new(kind.name, kind.version, params, bound.numeric))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pipe_lang::Given;
 use pipe_store::{Digest, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,10 +68,14 @@ pub struct Run {
     pub pipeline: String,
     /// The pipeline's file, as seen from the store.
     pub file: String,
-    /// The settings given with `--set`.
-    pub settings: Vec<String>,
-    /// The params after the settings.
+    /// What was given from outside.
+    #[serde(default)]
+    pub given: Given,
+    /// The params after that.
     pub params: BTreeMap<String, Value>,
+    /// The variables of the environment that the pipeline asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     /// The device that was asked for.
     pub device: String,
     /// The version of the program.
@@ -91,10 +96,9 @@ pub struct Run {
 /// before, so that one can still ask what changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Last {
-    /// The settings given with `--set`.
-    pub settings: Vec<String>,
-    /// The folder that relative paths in the settings start at.
-    pub here: String,
+    /// What was given from outside.
+    #[serde(default)]
+    pub given: Given,
     /// Its nodes.
     pub nodes: BTreeMap<String, LastNode>,
 }

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pipe_spec::{ArtifactType, KindSpec, Port, ShapeError};
+use pipe_lang::{Language, Library};
+use pipe_spec::{ArtifactType, KindSpec, Ports, ShapeError};
 use pipe_store::Store;
 use pipe_world::World;
 use schemars::JsonSchema;
@@ -23,16 +24,22 @@ pub trait Kind: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stati
     const NAME: &'static str;
     /// Raised whenever the same inputs give another result.
     const VERSION: u32;
-    /// What it takes.
-    const INPUTS: &'static [Port] = &[];
-    /// Whether it takes further inputs of any type, each under a name of the author's.
-    const MORE_INPUTS: bool = false;
-    /// What it gives, the main output first.
-    const OUTPUTS: &'static [Port];
+    /// The types of what it takes: `()`, `Records`, `(Model, Features)`, `Many<Metrics>`, or [`More`].
+    ///
+    /// [`More`]: pipe_spec::More
+    type Inputs: Ports;
+    /// The names of its inputs.
+    const INPUTS: &'static [&'static str] = &[];
+    /// The types of what it gives, the main output first.
+    type Outputs: Ports;
+    /// The names of its outputs.
+    const OUTPUTS: &'static [&'static str];
     /// The numeric mode it computes in, part of its keys; `None` where it computes nothing.
     const NUMERIC: Option<&'static str> = None;
     /// Params that decide which items there are, but never what an item is.
     const NOT_OF_ITEMS: &'static [&'static str] = &[];
+    /// Params that decide how the work is done, but never what comes of it: they are no part of keys.
+    const NOT_OF_KEY: &'static [&'static str] = &[];
 
     /// How much of the machine it wants.
     fn demand(&self) -> Demand {
@@ -90,19 +97,42 @@ pub trait Map: Kind {
 
 /// A map that is ready to compute.
 pub trait Stage: Send + Sync {
-    /// How many items it wants at once. With 1, items are computed on every core side by side.
-    fn batch_size(&self) -> usize {
-        1
+    /// How its items are computed.
+    fn pace(&self) -> Pace {
+        Pace::EveryCore
     }
 
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn Worker>;
 }
 
+/// How a stage computes its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// One by one, on every core side by side.
+    EveryCore,
+    /// Several at once.
+    Batches {
+        /// How many at once; the last batch may be smaller.
+        size: usize,
+        /// How many workers at most.
+        workers: usize,
+    },
+}
+
+/// An item on its way through a stage.
+#[derive(Debug)]
+pub struct Item<'a> {
+    /// The row's id.
+    pub id: &'a str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// Computes items on one thread.
 pub trait Worker {
-    /// Computes one item from each of `inputs`, or says why it could not.
-    fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>>;
+    /// Computes one item from each of `items`, or says why it could not.
+    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>>;
 }
 
 /// How much of the machine a node wants.
@@ -130,18 +160,18 @@ pub enum OnError {
 /// The kinds that a program knows.
 #[derive(Clone, Default)]
 pub struct Kinds {
-    kinds: Vec<Registered>,
+    /// The specifications, each beside what binds its kind.
+    specs: Vec<Arc<KindSpec>>,
+    binders: Vec<Binder>,
+    library: Library,
     writers: Vec<(ArtifactType, FileWriter)>,
 }
 
 /// Writes an artifact as ordinary files: as the file `to`, or into a new folder of that name.
 pub type FileWriter = fn(artifact: &Artifact, store: &Store, to: &Path) -> Result<(), Failure>;
 
-#[derive(Clone)]
-struct Registered {
-    spec: Arc<KindSpec>,
-    bind: fn(&Value) -> Result<Bound, Failure>,
-}
+/// Ties a kind to its params.
+type Binder = fn(&Value) -> Result<Bound, Failure>;
 
 /// A kind with its params.
 pub(crate) struct Bound {
@@ -150,6 +180,7 @@ pub(crate) struct Bound {
     pub(crate) demand: Demand,
     pub(crate) numeric: Option<&'static str>,
     pub(crate) not_of_items: &'static [&'static str],
+    pub(crate) not_of_key: &'static [&'static str],
 }
 
 pub(crate) enum Work {
@@ -188,9 +219,21 @@ impl Kinds {
         per_item: bool,
         bind: fn(&Value) -> Result<Bound, Failure>,
     ) -> Result<&mut Self, ShapeError> {
-        let spec = KindSpec::of::<K>(K::NAME, K::VERSION, (K::INPUTS, K::MORE_INPUTS), K::OUTPUTS, per_item)?;
-        self.kinds.push(Registered { spec: Arc::new(spec), bind });
+        let spec = spec::<K>(per_item)?;
+        self.specs.push(Arc::new(spec));
+        self.binders.push(bind);
         Ok(self)
+    }
+
+    /// Adds a pipeline that others may use by this name: `uses: stdlib/transfer`.
+    pub fn pipeline(&mut self, name: &'static str, text: &'static str) -> &mut Self {
+        self.library.insert(name, text);
+        self
+    }
+
+    /// What a pipeline of these kinds is checked against, with the variables of this process.
+    pub fn language(&self) -> Language<'_> {
+        Language { kinds: &self.specs, library: &self.library, environment: |name| std::env::var(name).ok() }
     }
 
     /// Says how artifacts of a type are written as ordinary files, where the engine cannot know.
@@ -204,21 +247,22 @@ impl Kinds {
     }
 
     /// The specifications, in the order in which the kinds were added.
-    pub fn specs(&self) -> Vec<Arc<KindSpec>> {
-        self.kinds.iter().map(|kind| kind.spec.clone()).collect()
+    pub fn specs(&self) -> &[Arc<KindSpec>] {
+        &self.specs
     }
 
     /// Ties a kind to params that the language has checked.
     pub(crate) fn bind(&self, kind: &str, params: &Value) -> Result<Bound, Failure> {
-        let found = self.kinds.iter().find(|known| known.spec.name == kind);
-        let found = found.ok_or_else(|| Failure::new("pipe::unknown_kind", format!("there is no kind `{kind}`")))?;
-        (found.bind)(params)
+        let found = self.specs.iter().position(|known| known.name == kind);
+        let found = found.and_then(|at| self.binders.get(at));
+        let bind = found.ok_or_else(|| Failure::new("pipe::unknown_kind", format!("there is no kind `{kind}`")))?;
+        bind(params)
     }
 }
 
 impl std::fmt::Debug for Kinds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.kinds.iter().map(|kind| kind.spec.name)).finish()
+        f.debug_list().entries(self.specs.iter().map(|spec| spec.name)).finish()
     }
 }
 
@@ -230,7 +274,17 @@ fn bind<K: Kind>(params: &Value, work: fn(K) -> Work) -> Result<Bound, Failure> 
     kind.validate()?;
     // Written back, so that every way of writing the same params gives the same key.
     let params = serde_json::to_value(&kind).map_err(|error| Failure::new("pipe::invalid_param", error.to_string()))?;
-    Ok(Bound { demand: kind.demand(), numeric: K::NUMERIC, not_of_items: K::NOT_OF_ITEMS, params, work: work(kind) })
+    let (not_of_items, not_of_key) = (K::NOT_OF_ITEMS, K::NOT_OF_KEY);
+    Ok(Bound { demand: kind.demand(), numeric: K::NUMERIC, not_of_items, not_of_key, params, work: work(kind) })
+}
+
+/// The specification of a kind, whose inputs and outputs have a name each.
+fn spec<K: Kind>(per_item: bool) -> Result<KindSpec, ShapeError> {
+    const {
+        assert!(K::INPUTS.len() == <K::Inputs as Ports>::TYPES.len(), "an input without a name");
+        assert!(K::OUTPUTS.len() == <K::Outputs as Ports>::TYPES.len(), "an output without a name");
+    }
+    KindSpec::of::<K, K::Inputs, K::Outputs>(K::NAME, K::VERSION, K::INPUTS, K::OUTPUTS, per_item)
 }
 
 pub(crate) trait ErasedSource: Send + Sync {

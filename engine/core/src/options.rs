@@ -1,6 +1,7 @@
 //! How a pipeline is run.
 
 use petgraph::graph::NodeIndex;
+use pipe_lang::Given;
 
 use crate::{Device, Interrupt};
 
@@ -15,8 +16,6 @@ pub struct Options {
     pub keep_going: bool,
     /// Stops the run when set.
     pub interrupt: Interrupt,
-    /// The settings given with `--set`, for the record.
-    pub settings: Vec<String>,
-    /// The folder that relative paths in the settings start at.
-    pub here: String,
+    /// What was given to the pipeline from outside, for the record.
+    pub given: Given,
 }

@@ -48,7 +48,7 @@ pub enum Status {
     Cached,
     /// It runs, and why.
     Run(String),
-    /// A node that it needs cannot run.
+    /// It cannot run because of another node, and why.
     Blocked(String),
     /// It is known already that it cannot run.
     Failed(Failure),
@@ -136,9 +136,10 @@ fn plan_node(
     };
     let inputs = graph.pipeline.inputs(index);
     let stopped = inputs.iter().find_map(|input| match &planned.get(&input.from)?.status {
-        Status::Failed(_) | Status::Blocked(_) => Some(graph.name(input.from).to_owned()),
+        Status::Failed(_) | Status::Blocked(_) => Some(format!("`{}` cannot run", graph.name(input.from))),
         _ => None,
     });
+    let stopped = graph.blocked(index).or(stopped);
     if let Some(stopped) = stopped {
         node.status = Status::Blocked(stopped);
         return node;

@@ -48,6 +48,12 @@ pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Ev
             }
         }
     }
+    for index in graph.pipeline.graph.node_indices().filter(|&index| graph.takes_part(index)) {
+        if let Some(reason) = graph.blocked(index) {
+            let failure = Failure::new("pipe::switched_off", reason);
+            failures.push((index, failure.help("give it the same `when`, or take its input from another node")));
+        }
+    }
     let ok = failures.is_empty() && reports.values().all(|report| report.status.is_done());
     let count = |wanted: &[NodeStatus]| reports.values().filter(|report| wanted.contains(&report.status)).count();
     let reused = count(&[NodeStatus::Reused]);
@@ -62,8 +68,9 @@ pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Ev
             time: time.clone(),
             pipeline: context.pipeline.name.clone(),
             file: context.file.to_owned(),
-            settings: options.settings.clone(),
+            given: options.given.clone(),
             params: context.pipeline.params.clone(),
+            environment: context.pipeline.environment.clone(),
             device: options.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ok,
@@ -77,7 +84,7 @@ pub fn run(context: Context<'_>, options: &Options, mut on_event: impl FnMut(&Ev
             let changes = changes(&graph, index, result);
             (graph.name(index).to_owned(), LastNode { result: result.clone(), changes })
         });
-        let now = Last { settings: options.settings.clone(), here: options.here.clone(), nodes: now.collect() };
+        let now = Last { given: options.given.clone(), nodes: now.collect() };
         history::put_last(context.store, context.file, context.last, now)
     };
     let unrecorded = record().err();

@@ -126,7 +126,11 @@ impl<'a> Scheduler<'a> {
             .map(|input| input.from)
             .find(|from| self.scheduled.reports.get(from).is_some_and(|report| !report.status.is_done()));
         if let Some(from) = failed {
-            let reason = self.graph.name(from).to_owned();
+            let reason = format!("`{}` failed", self.graph.name(from));
+            self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
+            return;
+        }
+        if let Some(reason) = self.graph.blocked(index) {
             self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
             return;
         }
@@ -349,7 +353,7 @@ impl<'a> Scheduler<'a> {
 
     /// A node of a chain failed, and the chain's other nodes with it.
     fn fail_chain(&mut self, index: NodeIndex, stage: NodeIndex, failure: Failure, seconds: f64) {
-        let blamed = self.graph.name(stage).to_owned();
+        let blamed = format!("`{}` failed", self.graph.name(stage));
         for node in self.streamed_before(index).into_iter().chain([index]) {
             if node != stage {
                 self.report(node, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(blamed.clone()));

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use pipe_store::{Digest, ItemEntry};
@@ -18,7 +19,7 @@ use crate::graph::packs_of;
 use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
-use crate::{Collection, Failure, ItemFailure, Job, OnError, Records, Skipped, Stage, Worker};
+use crate::{Collection, Failure, Item, ItemFailure, Job, OnError, Pace, Records, Skipped, Stage, Worker};
 
 /// One map of a chain.
 pub(crate) struct Link {
@@ -145,17 +146,20 @@ fn item_keys(links: &[Link], records: &Records) -> Result<Vec<Vec<Digest>>, Fail
 
 /// Where the way of a missing item starts: at the bytes of its record, or behind the last stage
 /// whose item is in the store.
-struct Start {
+struct Start<'a> {
+    /// The row's id.
+    id: &'a str,
     content: Digest,
     stored: Option<(usize, ItemEntry)>,
 }
 
-fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<'_>) -> Vec<Start> {
+fn starts<'a>(keys: &[Vec<Digest>], missing: &[usize], records: &'a Records, job: &Job<'_>) -> Vec<Start<'a>> {
     let between: Vec<Vec<Option<ItemEntry>>> = keys[..keys.len() - 1]
         .iter()
         .map(|keys| job.store.find_items(&missing.iter().map(|&row| keys[row]).collect::<Vec<_>>()))
         .collect();
     let start = |(at, &row): (usize, &usize)| Start {
+        id: &records.rows[row].id,
         content: records.rows[row].content.unwrap_or_else(|| Digest::of(&[])),
         stored: between.iter().enumerate().rev().find_map(|(stage, entries)| Some((stage, entries[at]?))),
     };
@@ -166,10 +170,11 @@ fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<
 fn spawn<'scope, 'env>(
     scope: &'scope thread::Scope<'scope, 'env>,
     stages: &'env [Box<dyn Stage>],
-    starts: &'env [Start],
+    starts: &'env [Start<'env>],
     job: &'env Job<'_>,
 ) -> Receiver<Moving> {
-    let batched = stages.iter().position(|stage| stage.batch_size() > 1).unwrap_or(stages.len());
+    let alone = |stage: &Box<dyn Stage>| stage.pace() == Pace::EveryCore;
+    let batched = stages.iter().position(|stage| !alone(stage)).unwrap_or(stages.len());
     let threads = job.threads.clamp(1, starts.len().max(1));
     let (send, receive) = sync_channel(2 * threads);
     let next: Arc<AtomicUsize> = Arc::default();
@@ -181,14 +186,29 @@ fn spawn<'scope, 'env>(
     if batched == stages.len() {
         return receive;
     }
-    let (send, finished) = sync_channel(2 * threads);
-    scope.spawn(move || in_batches(&stages[batched..], batched, &receive, &send, job));
+    let pace = pace(&stages[batched..]);
+    let (send, finished) = sync_channel(2 * pace.0.max(threads));
+    let receive = Arc::new(Mutex::new(receive));
+    for _ in 0..pace.1 {
+        let (send, receive) = (send.clone(), receive.clone());
+        scope.spawn(move || in_batches(&stages[batched..], batched, starts, pace.0, &receive, &send, job));
+    }
     finished
+}
+
+/// The size of the batches that stages take together, and how many workers may take one.
+fn pace(stages: &[Box<dyn Stage>]) -> (usize, usize) {
+    let paces = stages.iter().filter_map(|stage| match stage.pace() {
+        Pace::EveryCore => None,
+        Pace::Batches { size, workers } => Some((size, workers)),
+    });
+    let (sizes, workers): (Vec<usize>, Vec<usize>) = paces.unzip();
+    (sizes.into_iter().max().unwrap_or(1).max(1), workers.into_iter().min().unwrap_or(1).max(1))
 }
 
 fn one_by_one(
     stages: &[Box<dyn Stage>],
-    starts: &[Start],
+    starts: &[Start<'_>],
     next: &AtomicUsize,
     send: &SyncSender<Moving>,
     job: &Job<'_>,
@@ -208,7 +228,7 @@ fn one_by_one(
             None => (0, job.bytes(start.content).map_err(no_bytes)),
         };
         for (stage, worker) in workers.iter_mut().enumerate().skip(first) {
-            item = item.and_then(|bytes| only(worker.as_mut(), bytes).map_err(broken(stage)));
+            item = item.and_then(|bytes| only(worker.as_mut(), Item { id: start.id, bytes }).map_err(broken(stage)));
         }
         if send.send(Moving { at, first, item }).is_err() {
             return;
@@ -223,24 +243,27 @@ fn no_bytes(why: NoBytes) -> Broken {
     }
 }
 
-fn only(worker: &mut dyn Worker, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    worker.map(vec![bytes]).pop().unwrap_or_else(|| Err("the node gave no item".to_owned()))
+fn only(worker: &mut dyn Worker, item: Item<'_>) -> Result<Vec<u8>, String> {
+    worker.map(vec![item]).pop().unwrap_or_else(|| Err("the node gave no item".to_owned()))
 }
 
 fn in_batches(
     stages: &[Box<dyn Stage>],
     before: usize,
-    receive: &Receiver<Moving>,
+    starts: &[Start<'_>],
+    size: usize,
+    receive: &Mutex<Receiver<Moving>>,
     send: &SyncSender<Moving>,
     job: &Job<'_>,
 ) {
-    let size = stages.iter().map(|stage| stage.batch_size()).max().unwrap_or(1);
     let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
     let mut open = true;
     while open && !job.interrupt.is_set() {
         let mut batch: Vec<Moving> = Vec::with_capacity(size);
+        // One worker gathers a batch while the others compute theirs.
+        let waiting = receive.lock().unwrap_or_else(PoisonError::into_inner);
         while batch.len() < size {
-            match receive.recv() {
+            match waiting.recv() {
                 Ok(moving) if moving.item.is_ok() => batch.push(moving),
                 Ok(broken) => {
                     if send.send(broken).is_err() {
@@ -253,11 +276,15 @@ fn in_batches(
                 }
             }
         }
+        drop(waiting);
         for (stage, worker) in workers.iter_mut().enumerate() {
             let stage = before + stage;
             let mut waiting: Vec<&mut Moving> =
                 batch.iter_mut().filter(|moving| moving.first <= stage && moving.item.is_ok()).collect();
-            let take = |moving: &mut &mut Moving| moving.item.as_mut().map(std::mem::take).unwrap_or_default();
+            let take = |moving: &mut &mut Moving| Item {
+                id: starts[moving.at].id,
+                bytes: moving.item.as_mut().map(std::mem::take).unwrap_or_default(),
+            };
             let mut results = worker.map(waiting.iter_mut().map(take).collect()).into_iter();
             for moving in waiting {
                 let result = results.next().unwrap_or_else(|| Err("the node gave no item".to_owned()));
@@ -306,10 +333,9 @@ fn collect(
         }
     }
     if !failures.is_empty() && (!skip || kept.is_empty()) {
-        let count = failures.len();
-        let noun = if count == 1 { "file is" } else { "files are" };
-        let failure = Failure::items(format!("{count} {noun} broken"), failures)
-            .help("repair or remove them, or leave them out with `on_error: skip`");
+        let (count, total) = (failures.len(), rows.len());
+        let failure = Failure::items(format!("{count} of {total} items could not be computed"), failures)
+            .help("mend or remove them, or leave them out with `on_error: skip`");
         return Err((first, failure));
     }
     let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();

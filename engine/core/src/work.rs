@@ -164,7 +164,7 @@ impl Task<'_> {
     /// Stores what the node gave and records it under its key.
     fn store(&self, artifacts: Vec<Artifact>, manifest: &Manifest, result: &mut NodeResult) -> Result<(), Failure> {
         let graph = self.graph;
-        let ports = graph.pipeline.graph[self.index].kind.outputs;
+        let ports = &graph.pipeline.graph[self.index].kind.outputs;
         if ports.len() != artifacts.len() + result.outputs.len() {
             let message = format!("gave {} outputs of {}", artifacts.len(), ports.len());
             return Err(Failure::new("pipe::internal", message));

@@ -23,6 +23,9 @@ impl Decoder<'_> {
     /// The value, or `None` after saying what is wrong with it.
     pub(crate) fn decode(&mut self, tree: &Tree, shape: &Shape, path: &str) -> Option<Value> {
         self.spans.insert(path.to_owned(), tree.span);
+        if tree.is_mistake() {
+            return None;
+        }
         match shape {
             Shape::Bool => self.bool(tree, path),
             Shape::Int { min, max } => self.int(tree, *min, *max, path),
@@ -32,9 +35,11 @@ impl Decoder<'_> {
             Shape::File | Shape::Folder | Shape::Tree => self.path(tree, shape, path),
             Shape::List { item, min, max } => self.list(tree, item, *min, *max, path),
             Shape::Struct(fields) => self.fields(tree, fields, path),
+            Shape::Map(value) => self.map(tree, value, path),
             Shape::OneOf(shapes) => self.one_of(tree, shapes, path),
             Shape::Null if tree.is_null() => Some(Value::Null),
             Shape::Null => self.wrong_type(tree, "nothing", path),
+            Shape::Any => Some(plain(tree)),
         }
     }
 
@@ -145,12 +150,23 @@ impl Decoder<'_> {
         decoded.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
     }
 
+    /// A mapping with keys of the author's own.
+    fn map(&mut self, tree: &Tree, shape: &Shape, path: &str) -> Option<Value> {
+        let Node::Map(entries) = &tree.node else { return self.wrong_type(tree, "a mapping", path) };
+        let decoded: Vec<_> = entries
+            .iter()
+            .map(|(key, value)| Some((key.text.clone(), self.decode(value, shape, &format!("{path}.{}", key.text))?)))
+            .collect();
+        decoded.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
+    }
+
     /// A mapping against known keys; every mistake in it is reported.
     pub(crate) fn fields(&mut self, tree: &Tree, fields: &[Field], path: &str) -> Option<Value> {
         let none = Vec::new();
         let entries = match &tree.node {
             Node::Map(entries) => entries,
             _ if tree.is_null() => &none,
+            Node::Mistake => return None,
             _ => return self.wrong_type(tree, "a mapping", path),
         };
         let at = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
@@ -266,7 +282,7 @@ fn likeness(tree: &Tree, shape: &Shape) -> usize {
         (Node::Map(entries), Shape::Struct(fields)) => {
             1 + entries.iter().filter(|(key, _)| fields.iter().any(|field| field.name == key.text)).count()
         }
-        (Node::List(_), Shape::List { .. }) => 1,
+        (Node::Map(_), Shape::Map(_)) | (Node::List(_), Shape::List { .. }) | (_, Shape::Any) => 1,
         (Node::Scalar(scalar), shape) => match shape {
             Shape::Null if scalar.is_null() => 6,
             Shape::Choice(words) if words.iter().any(|word| word.name == scalar.text) => 5,
@@ -278,5 +294,21 @@ fn likeness(tree: &Tree, shape: &Shape) -> usize {
             _ => 0,
         },
         _ => 0,
+    }
+}
+
+/// What a tree would be in JSON.
+pub(crate) fn plain(tree: &Tree) -> Value {
+    match &tree.node {
+        Node::List(items) => items.iter().map(plain).collect(),
+        Node::Map(entries) => entries.iter().map(|(key, value)| (key.text.clone(), plain(value))).collect(),
+        Node::Scalar(scalar) if scalar.is_null() => Value::Null,
+        Node::Scalar(scalar) => scalar
+            .as_bool()
+            .map(Value::from)
+            .or_else(|| scalar.as_int().map(Value::from))
+            .or_else(|| scalar.as_float().map(Value::from))
+            .unwrap_or_else(|| scalar.text.clone().into()),
+        Node::Mistake => Value::Null,
     }
 }

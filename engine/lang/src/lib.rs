@@ -1,23 +1,35 @@
 //! The language: YAML text in, a checked pipeline or all of its mistakes out.
 //!
 //! Knows the specifications of kinds, not what kinds do. One way through the files:
-//! [`source`](Sources) -> `reader` (events to a spanned tree) -> `params` (`${...}`) -> `decode`
-//! (values against shapes) -> `check` (nodes and edges) -> [`Pipeline`].
+//! [`source`](Sources) -> `reader` (events to a spanned tree) -> `elaborate` (sub-pipelines put in,
+//! matrices fanned out; `params` fills in `${...}`, `matrix` knows combinations, `nodes`, `inputs`,
+//! `axes` and `part` take the keys of a node, `decode` holds values against shapes) -> [`Pipeline`].
 
+mod axes;
 mod check;
+mod context;
+mod declare;
 mod decode;
-mod edges;
+mod elaborate;
+mod given;
+mod inputs;
+mod matrix;
+mod nodes;
 mod params;
+mod part;
 mod pipeline;
 mod problem;
 mod reader;
+mod reference;
 mod scalar;
 mod source;
 mod suggest;
 mod tree;
 
-pub use check::{Setting, check};
-pub use pipeline::{Edge, Export, Input, Node, Pipeline};
+pub use check::{Given, Language, Library, check, declared};
+pub use context::Environment;
+pub use pipeline::{Declared, Edge, Export, Input, Node, Off, Pipeline};
 pub use problem::{Problem, Problems};
+pub use reference::{Choose, Reference};
 pub use source::{SourceId, Sources, Span};
 pub use suggest::closest;

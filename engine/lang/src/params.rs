@@ -1,87 +1,157 @@
-//! `params:` and `${name}`.
+//! `${name}`, `${matrix.axis}` and `${env:NAME}`.
 //!
-//! A string that is exactly one `${name}` becomes the param's value, whatever its type; inside
-//! longer text the param's text is put in. There is no expression language.
+//! A string that is exactly one `${...}` becomes the value, whatever its type; inside longer text
+//! the value's text is put in. There is no expression language.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::problem::{Collector, Problem};
+use pipe_spec::Shape;
+
+use crate::context::{Context, used};
+use crate::declare::Declaration;
+use crate::decode::Decoder;
+use crate::matrix::{AxisId, Combo, Relation, Varying};
+use crate::problem::Problem;
 use crate::suggest;
-use crate::tree::{Key, Node, Scalar, Tree};
+use crate::tree::{Node, Scalar, Tree};
+
+/// Params may be put into one another this deep.
+const MAX_DEPTH: usize = 64;
+/// The most combinations that a param may vary with.
+pub(crate) const MAX_COMBINATIONS: usize = 10_000;
 
 /// The values of a pipeline's params, each found once and then kept.
 pub(crate) struct Params {
-    values: BTreeMap<String, Value>,
+    values: BTreeMap<String, (Value, Shape)>,
+    depth: usize,
 }
 
 enum Value {
     Written(Tree),
+    /// Given from outside, where it may vary with a matrix.
+    Given(Varying<Tree>),
     Resolving,
-    Resolved(Tree),
+    Resolved(Varying<Tree>),
+    /// It has a mistake, or none was given, which has been said.
+    Missing,
+}
+
+/// What `${matrix...}` means at a place.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) combo: &'a Combo,
+    /// The axes that have a name there; `None` where no matrix reaches.
+    pub(crate) axes: Option<&'a BTreeMap<String, AxisId>>,
+}
+
+impl At<'static> {
+    /// Outside of nodes, where nothing varies.
+    pub(crate) fn nowhere() -> Self {
+        static NONE: std::sync::LazyLock<Combo> = std::sync::LazyLock::new(Combo::default);
+        Self { combo: &NONE, axes: None }
+    }
 }
 
 impl Params {
-    pub(crate) fn new(written: impl IntoIterator<Item = (Key, Tree)>) -> Self {
-        let values = written.into_iter().map(|(key, tree)| (key.text, Value::Written(tree))).collect();
-        Self { values }
+    pub(crate) fn new(declared: &[Declaration]) -> Self {
+        let value = |declaration: &Declaration| {
+            let value = declaration.default.clone().map_or(Value::Missing, Value::Written);
+            (declaration.key.text.clone(), (value, declaration.shape.clone()))
+        };
+        Self { values: declared.iter().map(value).collect(), depth: 0 }
     }
 
     /// Overrides a param. `false` when there is none of that name.
     pub(crate) fn set(&mut self, name: &str, tree: Tree) -> bool {
-        match self.values.get_mut(name) {
-            Some(value) => {
-                *value = Value::Written(tree);
-                true
-            }
-            None => false,
-        }
+        self.replace(name, Value::Written(tree))
+    }
+
+    /// Overrides a param by what is given from outside.
+    pub(crate) fn give(&mut self, name: &str, value: Varying<Tree>) -> bool {
+        self.replace(name, Value::Given(value))
+    }
+
+    fn replace(&mut self, name: &str, new: Value) -> bool {
+        let Some((value, _)) = self.values.get_mut(name) else { return false };
+        *value = new;
+        true
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.values.keys().map(String::as_str)
     }
 
-    /// Every param's value, params inside it filled in.
-    pub(crate) fn resolve_all(&mut self, problems: &mut Collector) -> Vec<(String, Tree)> {
+    /// Whether it has no value.
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some((Value::Missing, _)))
+    }
+
+    /// Every param's value where nothing varies, params inside it filled in.
+    pub(crate) fn resolve_all(&mut self, cx: &mut Context<'_>) -> Vec<(String, Tree)> {
         let names: Vec<String> = self.names().map(str::to_owned).collect();
-        names
-            .into_iter()
-            .filter_map(|name| {
-                let place = match self.values.get(&name) {
-                    Some(Value::Written(tree) | Value::Resolved(tree)) => tree.clone(),
-                    _ => return None,
-                };
-                self.get(&name, &place, problems).map(|tree| (name, tree))
-            })
-            .collect()
+        let mut values = Vec::new();
+        for name in names {
+            let place = match self.values.get(&name) {
+                Some((Value::Written(tree), _)) => tree.clone(),
+                Some((Value::Given(varying) | Value::Resolved(varying), _)) => match varying.rows().first() {
+                    Some((_, tree)) => tree.clone(),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let value = self.get(cx, &name, &place);
+            if let Some((_, tree)) = value.as_ref().and_then(|value| value.rows().first()) {
+                values.push((name, tree.clone()));
+            }
+        }
+        values
+    }
+
+    /// The combinations that what is put into a tree varies with, the matrix at hand aside.
+    pub(crate) fn varies(&mut self, cx: &mut Context<'_>, tree: &Tree) -> Option<Relation> {
+        let mut names = BTreeMap::new();
+        mentioned(tree, &mut names);
+        let mut relation = Relation::constant(());
+        for (name, place) in names {
+            if !self.values.contains_key(&name) {
+                continue;
+            }
+            let Some(value) = self.get(cx, &name, &place) else { continue };
+            if !value.axes().is_empty() {
+                relation = relation.join(&value, MAX_COMBINATIONS)?;
+            }
+        }
+        Some(relation)
     }
 
     /// Fills in every `${...}` of a tree.
-    pub(crate) fn fill(&mut self, tree: Tree, problems: &mut Collector) -> Tree {
+    pub(crate) fn fill(&mut self, cx: &mut Context<'_>, tree: &Tree, at: At<'_>) -> Tree {
         let Tree { node, span, used_at } = tree;
         let node = match node {
-            Node::List(items) => Node::List(items.into_iter().map(|item| self.fill(item, problems)).collect()),
+            Node::List(items) => Node::List(items.iter().map(|item| self.fill(cx, item, at)).collect()),
             Node::Map(entries) => {
-                Node::Map(entries.into_iter().map(|(key, value)| (key, self.fill(value, problems))).collect())
+                Node::Map(entries.iter().map(|(key, value)| (key.clone(), self.fill(cx, value, at))).collect())
             }
             Node::Scalar(scalar) if scalar.text.contains("${") => {
-                return self.fill_scalar(scalar, Tree::new(Node::List(Vec::new()), span), problems);
+                let place = Tree { node: Node::List(Vec::new()), span: *span, used_at: *used_at };
+                return self.fill_scalar(cx, scalar, &place, at);
             }
-            scalar => scalar,
+            Node::Scalar(scalar) => Node::Scalar(scalar.clone()),
+            Node::Mistake => Node::Mistake,
         };
-        Tree { node, span, used_at }
+        Tree { node, span: *span, used_at: *used_at }
     }
 
-    fn fill_scalar(&mut self, scalar: Scalar, place: Tree, problems: &mut Collector) -> Tree {
+    fn fill_scalar(&mut self, cx: &mut Context<'_>, scalar: &Scalar, place: &Tree, at: At<'_>) -> Tree {
         let parts = split(&scalar.text);
-        if let [Part::Param(name)] = parts.as_slice() {
-            return match self.get(name, &place, problems) {
-                Some(mut tree) => {
-                    tree.used_at = Some(place.span);
-                    tree
-                }
-                None => Tree { node: Node::Scalar(scalar), ..place },
-            };
+        let mistake = |place: &Tree| Tree { node: Node::Mistake, ..place.clone() };
+        if let [Part::Value(name)] = parts.as_slice() {
+            let Some(mut tree) = self.value(cx, name, place, at) else { return mistake(place) };
+            if !cx.count(size(&tree), 0, place.span) {
+                return mistake(place);
+            }
+            tree.used_at = Some(place.span);
+            return tree;
         }
         let mut text = String::new();
         // Where the text begins decides where a relative path in it starts.
@@ -90,25 +160,29 @@ impl Params {
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::Open => {
-                    problems.push(
+                    cx.problems.push(
                         Problem::new("pipe::syntax", "a `${` without its `}`", place.span, "here")
-                            .help("close it with `}`"),
+                            .help("close it with `}`, or write `$${` for `${` itself"),
                     );
+                    return mistake(place);
                 }
-                Part::Param(name) => match self.get(name, &place, problems) {
+                Part::Value(name) => match self.value(cx, name, place, at) {
                     Some(Tree { node: Node::Scalar(value), span, .. }) if !value.is_null() => {
                         if index == 0 {
                             start = span;
                         }
+                        if !cx.count(1, text.len() + value.text.len(), place.span) {
+                            return mistake(place);
+                        }
                         text.push_str(&value.text);
                     }
-                    Some(tree) => problems.push(Problem::new(
-                        "pipe::wrong_type",
-                        format!("`${{{name}}}` inside text is {}", tree.describe()),
-                        place.span,
-                        "expected text or a number",
-                    )),
-                    None => {}
+                    Some(tree) => {
+                        let message = format!("`${{{name}}}` inside text is {}", tree.describe());
+                        let label = "expected text or a number";
+                        cx.problems.push(Problem::new("pipe::wrong_type", message, place.span, label));
+                        return mistake(place);
+                    }
+                    None => return mistake(place),
                 },
             }
         }
@@ -117,49 +191,175 @@ impl Params {
         Tree { node, span: start, used_at }
     }
 
-    fn get(&mut self, name: &str, place: &Tree, problems: &mut Collector) -> Option<Tree> {
-        let Some(value) = self.values.get_mut(name) else {
+    /// The value of `${name}`.
+    fn value(&mut self, cx: &mut Context<'_>, name: &str, place: &Tree, at: At<'_>) -> Option<Tree> {
+        if let Some(variable) = name.strip_prefix("env:") {
+            return environment(cx, variable, place);
+        }
+        if let Some(axis) = name.strip_prefix("matrix.") {
+            let (axis, path) = axis.split_once('.').map_or((axis, ""), |(axis, path)| (axis, path));
+            let found = at.axes.and_then(|axes| axes.get(axis)).and_then(|&id| cx.axes.chosen(at.combo, id));
+            let Some((_, tree)) = found.cloned() else {
+                unknown_axis(cx, axis, place, at);
+                return None;
+            };
+            return inside(cx, &tree, path, name, place);
+        }
+        let (name, path) = match name.split_once('.') {
+            Some((first, rest)) if !self.values.contains_key(name) => (first, rest),
+            _ => (name, ""),
+        };
+        let value = self.get(cx, name, place)?;
+        let tree = value.at(at.combo).cloned()?;
+        inside(cx, &tree, path, name, place)
+    }
+
+    fn get(&mut self, cx: &mut Context<'_>, name: &str, place: &Tree) -> Option<Varying<Tree>> {
+        let Some((value, _)) = self.values.get_mut(name) else {
             let help = suggest::help(name, "params", self.names());
-            problems.push(
-                Problem::new(
-                    "pipe::unknown_param",
-                    format!("there is no param `{name}`"),
-                    place.span,
-                    "asked for here",
-                )
-                .help(help),
-            );
+            let problem =
+                Problem::new("pipe::unknown_param", format!("there is no param `{name}`"), place.span, "asked for here");
+            cx.problems.push(problem.help(help));
             return None;
         };
         match std::mem::replace(value, Value::Resolving) {
-            Value::Resolved(tree) => {
-                *value = Value::Resolved(tree.clone());
-                Some(tree)
+            Value::Missing => {
+                *value = Value::Missing;
+                None
             }
+            Value::Resolved(varying) => {
+                *value = Value::Resolved(varying.clone());
+                Some(varying)
+            }
+            Value::Given(varying) => self.resolved(cx, name, varying),
             Value::Written(tree) => {
-                let tree = self.fill(tree, problems);
-                self.values.insert(name.to_owned(), Value::Resolved(tree.clone()));
-                Some(tree)
+                if self.depth >= MAX_DEPTH {
+                    let message = format!("params are put into one another more than {MAX_DEPTH} deep");
+                    cx.problems.push(Problem::new("pipe::too_large", message, place.span, "the innermost one allowed"));
+                    return None;
+                }
+                self.depth += 1;
+                let varies = self.varies(cx, &tree).unwrap_or_else(|| Relation::constant(()));
+                let rows: Vec<_> = varies
+                    .rows()
+                    .iter()
+                    .map(|(combo, ())| (combo.clone(), self.fill(cx, &tree, At { combo, axes: None })))
+                    .collect();
+                self.depth -= 1;
+                self.resolved(cx, name, Varying::new(varies.axes().clone(), rows))
             }
             Value::Resolving => {
-                problems.push(
-                    Problem::new(
-                        "pipe::cycle",
-                        format!("the param `{name}` needs itself"),
-                        place.span,
-                        "asked for here",
-                    )
-                    .help("give it a value of its own"),
-                );
+                let message = format!("the param `{name}` needs itself");
+                let problem = Problem::new("pipe::cycle", message, place.span, "asked for here");
+                cx.problems.push(problem.help("give it a value of its own"));
                 None
             }
         }
+    }
+
+    /// Holds a value against what was declared, and keeps it.
+    fn resolved(&mut self, cx: &mut Context<'_>, name: &str, varying: Varying<Tree>) -> Option<Varying<Tree>> {
+        let (value, shape) = self.values.get_mut(name)?;
+        let mut whole = true;
+        let varying = varying.map(|tree| {
+            let mut tree = tree.clone();
+            if *shape != Shape::Any {
+                let mut decoder = Decoder { sources: cx.sources, problems: &mut cx.problems, spans: BTreeMap::new() };
+                whole &= decoder.decode(&tree, shape, name).is_some();
+            }
+            if let (Shape::Text { .. }, Node::Scalar(scalar)) = (&*shape, &mut tree.node) {
+                // Declared as text, `1.10` and `true` are text wherever they go.
+                scalar.plain = false;
+            }
+            tree
+        });
+        *value = if whole { Value::Resolved(varying.clone()) } else { Value::Missing };
+        whole.then_some(varying)
+    }
+}
+
+/// What lies in a mapping behind further dots.
+fn inside(cx: &mut Context<'_>, tree: &Tree, path: &str, name: &str, place: &Tree) -> Option<Tree> {
+    let mut found = tree;
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        let next = match &found.node {
+            Node::Map(entries) => entries.iter().find(|(key, _)| key.text == step).map(|(_, value)| value),
+            _ => None,
+        };
+        let Some(next) = next else {
+            let keys: Vec<&str> = match &found.node {
+                Node::Map(entries) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
+                _ => Vec::new(),
+            };
+            let message = format!("`{name}` is {} without `{step}`", found.describe());
+            let problem = Problem::new("pipe::unknown_param", message, place.span, "asked for here");
+            cx.problems.push(problem.help(suggest::help(step, "keys in it", keys.into_iter())));
+            return None;
+        };
+        found = next;
+    }
+    Some(found.clone())
+}
+
+fn environment(cx: &mut Context<'_>, text: &str, place: &Tree) -> Option<Tree> {
+    let (name, default) = match text.split_once(":-") {
+        Some((name, default)) => (name, Some(default.to_owned())),
+        None => (text, None),
+    };
+    let Some(value) = (cx.environment)(name).or(default) else {
+        let message = format!("the environment has no variable `{name}`");
+        let problem = Problem::new("pipe::unknown_variable", message, place.span, "asked for here");
+        let help = format!("set it, or say what holds without it: `${{env:{name}:-VALUE}}`");
+        cx.problems.push(problem.help(help));
+        return None;
+    };
+    cx.asked.insert(name.to_owned(), value.clone());
+    Some(Tree::new(Node::Scalar(Scalar { text: value, plain: true }), place.span))
+}
+
+fn unknown_axis(cx: &mut Context<'_>, axis: &str, place: &Tree, at: At<'_>) {
+    let problem =
+        Problem::new("pipe::unknown_param", format!("no matrix gives `{axis}` here"), place.span, "asked for here");
+    let known: Vec<&str> = at.axes.into_iter().flat_map(|axes| axes.keys()).map(String::as_str).collect();
+    let help = match (at.axes, known.as_slice()) {
+        (None, _) => "a matrix is known on its node and on those after it".to_owned(),
+        (_, []) => "give the node a `matrix`, or take its input from one that has it".to_owned(),
+        _ => suggest::help(axis, "axes here", known.into_iter()),
+    };
+    cx.problems.push(used(problem.help(help), place));
+}
+
+/// The params that a tree asks for, each with a place.
+fn mentioned(tree: &Tree, names: &mut BTreeMap<String, Tree>) {
+    match &tree.node {
+        Node::List(items) => items.iter().for_each(|item| mentioned(item, names)),
+        Node::Map(entries) => entries.iter().for_each(|(_, value)| mentioned(value, names)),
+        Node::Scalar(scalar) if scalar.text.contains("${") => {
+            for part in split(&scalar.text) {
+                let Part::Value(name) = part else { continue };
+                let first = name.split('.').next().unwrap_or(name);
+                for name in BTreeSet::from([name, first]) {
+                    names.entry(name.to_owned()).or_insert_with(|| tree.clone());
+                }
+            }
+        }
+        Node::Scalar(_) | Node::Mistake => {}
+    }
+}
+
+/// Values in a tree.
+fn size(tree: &Tree) -> usize {
+    match &tree.node {
+        Node::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Node::Map(entries) => 1 + entries.iter().map(|(_, value)| 1 + size(value)).sum::<usize>(),
+        Node::Scalar(scalar) => 1 + scalar.text.len() / 64,
+        Node::Mistake => 1,
     }
 }
 
 enum Part<'a> {
     Text(&'a str),
-    Param(&'a str),
+    Value(&'a str),
     Open,
 }
 
@@ -182,7 +382,7 @@ fn split(text: &str) -> Vec<Part<'_>> {
             parts.push(Part::Open);
             return parts;
         };
-        parts.push(Part::Param(inside[..end].trim()));
+        parts.push(Part::Value(inside[..end].trim()));
         rest = &inside[end + 1..];
     }
     if !rest.is_empty() {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
-use petgraph::{Direction, algo};
-use pipe_spec::{KindSpec, Port};
+use petgraph::Direction;
+use pipe_spec::{ArtifactType, KindSpec, Port, Shape};
 use serde_json::Value;
 
-use crate::{Sources, Span, closest};
+use crate::{Choose, Reference, Sources, Span, closest};
 
 /// A pipeline that may be planned and run.
 #[derive(Debug, Clone)]
@@ -25,13 +25,49 @@ pub struct Pipeline {
     pub graph: DiGraph<Node, Edge>,
     /// The texts it was read from.
     pub sources: Sources,
+    /// What it is for.
+    pub doc: String,
+    /// What may be set from outside.
+    pub declared: Vec<Declared>,
+    /// The names of its profiles.
+    pub profiles: Vec<String>,
+    /// The variables of the environment that were read, with their values.
+    pub environment: BTreeMap<String, String>,
+    /// The nodes that `when` switched off.
+    pub off: Vec<Off>,
+    /// The inputs that it takes as a part of other pipelines; one that takes inputs cannot be run.
+    pub takes: Vec<(String, ArtifactType)>,
+}
+
+/// A param that may be set from outside.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// What it may be; [`Shape::Any`] where the pipeline does not say.
+    pub shape: Shape,
+    /// What it is where nothing is set; `None` where it must be set.
+    pub default: Option<Value>,
+    /// What it means.
+    pub help: String,
+}
+
+/// A node that `when` switched off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Off {
+    /// Its name.
+    pub name: String,
+    /// Whether its readers get its input instead.
+    pub passes: bool,
 }
 
 /// One entry under `nodes:`.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Its name.
+    /// Its name: `head`, `prep/images` in a sub-pipeline, `head[lr=0.01]` under a matrix.
     pub name: String,
+    /// The values of the axes that it varies with, by their names.
+    pub labels: Vec<(String, String)>,
     /// What it runs.
     pub kind: Arc<KindSpec>,
     /// Its params as an object, defaults filled in, paths absolute.
@@ -44,13 +80,15 @@ pub struct Node {
     pub keep: bool,
     /// Where its outputs are left as ordinary files after every run.
     pub exports: Vec<Export>,
+    /// The switched off node that it needs: it cannot run.
+    pub blocked: Option<String>,
 }
 
 /// An output that is left as ordinary files after every run.
 #[derive(Debug, Clone)]
 pub struct Export {
     /// The output.
-    pub output: &'static Port,
+    pub output: Port,
     /// Where it goes, absolute.
     pub path: PathBuf,
     /// Where it was written that it goes there.
@@ -61,8 +99,8 @@ pub struct Export {
 #[derive(Debug, Clone)]
 pub struct Edge {
     /// The output it comes from.
-    pub output: &'static Port,
-    /// The name of the input it goes to.
+    pub output: Port,
+    /// The name of the input it goes to; `metrics[lr=0.01]` where that takes many.
     pub input: Arc<str>,
 }
 
@@ -74,7 +112,7 @@ pub struct Input {
     /// The node that it comes from.
     pub from: NodeIndex,
     /// The output of that node.
-    pub output: &'static Port,
+    pub output: Port,
 }
 
 impl Pipeline {
@@ -85,6 +123,30 @@ impl Pipeline {
     pub fn find(&self, name: &str) -> Result<NodeIndex, Option<&str>> {
         let found = self.graph.node_indices().find(|&index| self.graph[index].name == name);
         found.ok_or_else(|| closest(name, self.graph.node_weights().map(|node| node.name.as_str())))
+    }
+
+    /// The nodes that a word of the command line means: one name, all values of a matrix, or all
+    /// nodes of a sub-pipeline.
+    ///
+    /// # Errors
+    /// The name nearest to it, if one is near.
+    pub fn select(&self, word: &str) -> Result<Vec<NodeIndex>, Option<&str>> {
+        if let Ok(index) = self.find(word) {
+            return Ok(vec![index]);
+        }
+        let names = self.graph.node_weights().flat_map(|node| [node.name.as_str(), node.base()]);
+        let Ok(wanted) = Reference::parse(word) else { return Err(closest(word, names)) };
+        let fits = |node: &Node| {
+            let named = node.base() == wanted.name || node.name.starts_with(&format!("{}/", wanted.name));
+            named
+                && wanted.choices.iter().all(|choice| match choice {
+                    Choose::All => true,
+                    Choose::AllOf(axis) => node.labels.iter().any(|(name, _)| name == axis),
+                    Choose::One(axis, value) => node.labels.iter().any(|(name, at)| name == axis && at == value),
+                })
+        };
+        let found: Vec<NodeIndex> = self.graph.node_indices().filter(|&index| fits(&self.graph[index])).collect();
+        if found.is_empty() { Err(closest(word, names)) } else { Ok(found) }
     }
 
     /// The nodes so that each comes after all it needs; in the order of the file where both do.
@@ -108,13 +170,13 @@ impl Pipeline {
 
     /// The node's inputs: those of its kind in their order, then the author's own by name.
     pub fn inputs(&self, index: NodeIndex) -> Vec<Input> {
-        let ports = self.graph[index].kind.inputs;
-        let rank = |name: &str| ports.iter().position(|port| port.name == name).unwrap_or(ports.len());
+        let ports = &self.graph[index].kind.inputs;
+        let rank = |name: &str| ports.iter().position(|port| port.name == port_of(name)).unwrap_or(ports.len());
         let edges = self.graph.edges_directed(index, Direction::Incoming);
         let mut inputs: Vec<Input> = edges
             .map(|edge| {
                 let Edge { output, input } = edge.weight();
-                Input { name: input.clone(), from: edge.source(), output }
+                Input { name: input.clone(), from: edge.source(), output: *output }
             })
             .collect();
         inputs.sort_by(|one, other| (rank(&one.name), &one.name).cmp(&(rank(&other.name), &other.name)));
@@ -134,10 +196,14 @@ impl Pipeline {
     }
 }
 
-/// The groups of nodes that lie on a cycle together.
-pub(crate) fn cycles(graph: &DiGraph<Node, Edge>) -> Vec<Vec<NodeIndex>> {
-    algo::tarjan_scc(graph)
-        .into_iter()
-        .filter(|group| group.len() > 1 || group.iter().any(|&index| graph.find_edge(index, index).is_some()))
-        .collect()
+impl Node {
+    /// Its name without the values of a matrix.
+    pub fn base(&self) -> &str {
+        self.name.split('[').next().unwrap_or(&self.name)
+    }
+}
+
+/// The port behind the name of an input: `metrics` of `metrics[lr=0.01]`.
+pub(crate) fn port_of(input: &str) -> &str {
+    input.split('[').next().unwrap_or(input)
 }

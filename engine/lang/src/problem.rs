@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
-use crate::{Sources, Span};
+use crate::{SourceId, Sources, Span};
 
 /// One mistake: what, where, why, and what to do.
 #[derive(Debug, Clone)]
@@ -14,18 +14,20 @@ pub struct Problem {
     message: String,
     labels: Vec<(Span, String)>,
     help: Option<String>,
+    /// The nodes that use the sub-pipeline that it is in, the innermost first.
+    used_by: Vec<String>,
     source: Option<NamedSource<Arc<str>>>,
 }
 
 impl Problem {
     /// A mistake with a stable code (`pipe::unknown_kind`), a message, and its place.
     pub fn new(code: &'static str, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
-        Self { code, message: message.into(), labels: vec![(span, label.into())], help: None, source: None }
+        Self { code, message: message.into(), labels: vec![(span, label.into())], help: None, used_by: Vec::new(), source: None }
     }
 
     /// A mistake that has no place in a text.
     pub fn placeless(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), labels: Vec::new(), help: None, source: None }
+        Self { code, message: message.into(), labels: Vec::new(), help: None, used_by: Vec::new(), source: None }
     }
 
     /// A mistake in bytes `range` of a text that is not the pipeline's own, such as a table.
@@ -74,6 +76,11 @@ impl Problem {
     #[must_use]
     pub fn with_sources(mut self, sources: &Sources) -> Self {
         self.source = self.span().map(|span| sources.named(span.source));
+        if !self.used_by.is_empty() {
+            let used = self.used_by.join("\n");
+            self.help = Some(self.help.map_or_else(|| used.clone(), |help| format!("{help}\n{used}")));
+            self.used_by.clear();
+        }
         self
     }
 }
@@ -144,6 +151,20 @@ impl Collector {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Says of every mistake found since, and not in the text itself, which node uses the text that
+    /// it is in.
+    pub(crate) fn used_by(&mut self, since: usize, by: &str, text: SourceId) {
+        for problem in self.0.iter_mut().skip(since) {
+            if problem.span().is_some_and(|span| span.source != text) {
+                problem.used_by.push(by.to_owned());
+            }
+        }
     }
 
     /// The mistakes in the order of the text, each once.

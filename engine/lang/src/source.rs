@@ -36,13 +36,37 @@ struct Source {
     name: String,
     text: Arc<str>,
     base: PathBuf,
+    path: Option<PathBuf>,
 }
 
 impl Sources {
     /// Adds a text. Relative paths written in it start at `base`.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>, base: impl Into<PathBuf>) -> SourceId {
-        self.0.push(Source { name: name.into(), text: text.into(), base: base.into() });
+        self.0.push(Source { name: name.into(), text: text.into(), base: base.into(), path: None });
         SourceId(self.0.len() - 1)
+    }
+
+    /// Reads a file; relative paths in it start at its folder. `shown` is what messages call it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn open(&mut self, shown: impl Into<String>, path: &Path) -> std::io::Result<SourceId> {
+        let text = std::fs::read_to_string(path)?;
+        let id = self.add(shown, text, path.parent().unwrap_or(Path::new("")));
+        if let Some(source) = self.0.get_mut(id.0) {
+            source.path = Some(path.to_owned());
+        }
+        Ok(id)
+    }
+
+    /// The files that were read for others: sub-pipelines and files of params.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter_map(|source| source.path.as_deref())
+    }
+
+    /// What messages call the text.
+    pub(crate) fn name(&self, id: SourceId) -> &str {
+        self.0.get(id.0).map_or("", |source| &source.name)
     }
 
     /// The text itself.

@@ -18,6 +18,8 @@ pub(crate) enum Node {
     Scalar(Scalar),
     List(Vec<Tree>),
     Map(Vec<(Key, Tree)>),
+    /// Something with a mistake that has been told already.
+    Mistake,
 }
 
 /// Scalar text as written: `1.10` stays `1.10`.
@@ -43,6 +45,11 @@ impl Tree {
         matches!(&self.node, Node::Scalar(scalar) if scalar.is_null())
     }
 
+    /// Whether it has a mistake that has been told.
+    pub(crate) fn is_mistake(&self) -> bool {
+        matches!(self.node, Node::Mistake)
+    }
+
     /// What was found, for a message.
     pub(crate) fn describe(&self) -> String {
         match &self.node {
@@ -54,6 +61,7 @@ impl Tree {
             Node::Scalar(scalar) => format!("the text `{}`", shorten(&scalar.text)),
             Node::List(_) => "a list".into(),
             Node::Map(_) => "a mapping".into(),
+            Node::Mistake => "unknown".into(),
         }
     }
 }

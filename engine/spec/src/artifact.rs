@@ -23,6 +23,23 @@ pub enum ArtifactType {
     Report,
     /// Ordinary files.
     Files,
+    /// Any JSON value, one item a record.
+    Values,
+}
+
+impl ArtifactType {
+    /// Every type.
+    pub const ALL: [Self; 9] = [
+        Self::Records,
+        Self::Images,
+        Self::Features,
+        Self::Model,
+        Self::Predictions,
+        Self::Metrics,
+        Self::Report,
+        Self::Files,
+        Self::Values,
+    ];
 }
 
 impl fmt::Display for ArtifactType {

@@ -3,23 +3,8 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
-use crate::{ArtifactType, Shape, ShapeError};
-
-/// One named input or output of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Port {
-    /// The name people write in `from:` (`model`) or after a dot (`split.records`).
-    pub name: &'static str,
-    /// What flows through it.
-    pub artifact: ArtifactType,
-}
-
-impl Port {
-    /// A port of that name and type.
-    pub const fn new(name: &'static str, artifact: ArtifactType) -> Self {
-        Self { name, artifact }
-    }
-}
+use crate::ports::ports;
+use crate::{Port, Ports, Shape, ShapeError};
 
 /// What a kind is called, takes and gives.
 #[derive(Debug, Clone)]
@@ -31,11 +16,11 @@ pub struct KindSpec {
     /// What it does, in Markdown, the first line a summary.
     pub doc: String,
     /// Its inputs, in order; every one must be connected.
-    pub inputs: &'static [Port],
+    pub inputs: Vec<Port>,
     /// Whether it takes further inputs of any type, each under a name of the author's.
     pub more_inputs: bool,
     /// Its outputs; the first is the one a bare node name means.
-    pub outputs: &'static [Port],
+    pub outputs: Vec<Port>,
     /// Whether it works item by item.
     pub per_item: bool,
     /// The JSON Schema of its params.
@@ -45,16 +30,17 @@ pub struct KindSpec {
 }
 
 impl KindSpec {
-    /// Reads the specification off the params struct `P`, whose doc comment documents the kind.
+    /// Reads the specification off the params struct `P`, whose doc comment documents the kind,
+    /// and the types of its inputs `I` and outputs `O`, which are given with their names.
     ///
     /// # Errors
     /// When `P`'s JSON Schema uses a construct that [`Shape`] does not know: a mistake in the
     /// kind, found by the first test that touches it.
-    pub fn of<P: JsonSchema>(
+    pub fn of<P: JsonSchema, I: Ports, O: Ports>(
         name: &'static str,
         version: u32,
-        (inputs, more_inputs): (&'static [Port], bool),
-        outputs: &'static [Port],
+        inputs: &[&'static str],
+        outputs: &[&'static str],
         per_item: bool,
     ) -> Result<Self, ShapeError> {
         let schema = SchemaSettings::draft2020_12()
@@ -63,7 +49,8 @@ impl KindSpec {
             .into_root_schema_for::<P>();
         let params = Shape::from_schema(schema.as_value())?;
         let doc = schema.get("description").and_then(|doc| doc.as_str()).unwrap_or_default().to_owned();
-        Ok(Self { name, version, doc, inputs, more_inputs, outputs, per_item, schema, params })
+        let (inputs, outputs) = (ports::<I>(inputs), ports::<O>(outputs));
+        Ok(Self { name, version, doc, inputs, more_inputs: I::MORE, outputs, per_item, schema, params })
     }
 
     /// The first line of the documentation.
@@ -72,7 +59,12 @@ impl KindSpec {
     }
 
     /// The output of that name.
-    pub fn output(&self, name: &str) -> Option<&'static Port> {
-        self.outputs.iter().find(|port| port.name == name)
+    pub fn output(&self, name: &str) -> Option<Port> {
+        self.outputs.iter().find(|port| port.name == name).copied()
+    }
+
+    /// The output that a bare node name means.
+    pub fn main_output(&self) -> Option<Port> {
+        self.outputs.first().copied()
     }
 }

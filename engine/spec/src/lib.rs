@@ -7,9 +7,11 @@
 mod artifact;
 mod kind;
 mod path;
+mod ports;
 mod shape;
 
 pub use artifact::ArtifactType;
-pub use kind::{KindSpec, Port};
+pub use kind::KindSpec;
 pub use path::{FilePath, FolderPath, TreePath};
+pub use ports::{Many, More, Port, Ports, Typed, types};
 pub use shape::{Choice, Field, Shape, ShapeError};

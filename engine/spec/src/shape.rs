@@ -56,10 +56,14 @@ pub enum Shape {
     },
     /// A mapping with known keys.
     Struct(Vec<Field>),
+    /// A mapping with keys of the author's own.
+    Map(Box<Shape>),
     /// Any one of several shapes, the first that fits.
     OneOf(Vec<Shape>),
     /// No value (`null` or `~`).
     Null,
+    /// Anything.
+    Any,
 }
 
 /// One word of a [`Shape::Choice`].
@@ -160,7 +164,10 @@ impl Shape {
                 min: size("minItems"),
                 max: size("maxItems"),
             },
-            "object" => Self::Struct(Self::fields(schema)?),
+            "object" => match schema.get("additionalProperties") {
+                Some(value) if value.is_object() => Self::Map(Box::new(Self::from_schema(value)?)),
+                _ => Self::Struct(Self::fields(schema)?),
+            },
             _ => return Err(unknown()),
         })
     }
@@ -220,6 +227,13 @@ impl Shape {
                 }
                 (!matches!(**item, Self::Folder)).then_some(Value::Array(kept))
             }
+            (Self::Map(shape), Value::Object(map)) => {
+                let mut kept = serde_json::Map::new();
+                for (key, value) in map {
+                    kept.extend(shape.without_paths(value, content)?.map(|value| (key.clone(), value)));
+                }
+                Some(Value::Object(kept))
+            }
             (Self::Struct(fields), Value::Object(map)) => {
                 let mut kept = serde_json::Map::new();
                 for (key, value) in map {
@@ -247,7 +261,9 @@ impl Shape {
             (Self::Text { .. } | Self::File | Self::Folder | Self::Tree, Value::String(_))
             | (Self::Bool, Value::Bool(_))
             | (Self::Null, Value::Null)
-            | (Self::List { .. }, Value::Array(_)) => true,
+            | (Self::List { .. }, Value::Array(_))
+            | (Self::Map(_), Value::Object(_))
+            | (Self::Any, _) => true,
             (Self::Int { .. }, Value::Number(number)) => number.is_i64() || number.is_u64(),
             (Self::Float { .. }, Value::Number(_)) => true,
             (Self::Struct(fields), Value::Object(map)) => {
@@ -305,8 +321,10 @@ impl fmt::Display for Shape {
                 }
                 write!(f, " }}")
             }
+            Self::Map(value) => write!(f, "{{ NAME: {value} }}"),
             Self::OneOf(shapes) => join(f, shapes.iter()),
             Self::Null => write!(f, "null"),
+            Self::Any => write!(f, "anything"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use csv::ReaderBuilder;
 use pipe_core::{Failure, ItemFailure, Kind, Record, Records, Source};
-use pipe_spec::{ArtifactType, FilePath, FolderPath, Port};
+use pipe_spec::{FilePath, FolderPath, types};
 use pipe_world::{Absent, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,9 @@ fn default_value() -> String {
 impl Kind for Csv {
     const NAME: &'static str = "dataset.csv";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+    type Inputs = ();
+    type Outputs = types::Records;
+    const OUTPUTS: &'static [&'static str] = &["records"];
 }
 
 impl Source for Csv {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pipe_core::{Failure, ItemFailure, Kind, Record, Records, Source};
-use pipe_spec::{ArtifactType, FolderPath, Port};
+use pipe_spec::{FolderPath, types};
 use pipe_world::{Absent, Identity, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,9 @@ pub(crate) struct Folder {
 impl Kind for Folder {
     const NAME: &'static str = "dataset.folder";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+    type Inputs = ();
+    type Outputs = types::Records;
+    const OUTPUTS: &'static [&'static str] = &["records"];
 }
 
 impl Source for Folder {

@@ -1,7 +1,7 @@
 //! `dataset.synthetic`.
 
 use pipe_core::{Artifact, Failure, Inputs, Job, Kind, Record, Records, Whole};
-use pipe_spec::{ArtifactType, Port};
+use pipe_spec::types;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -50,7 +50,9 @@ fn default_size() -> u32 {
 impl Kind for Synthetic {
     const NAME: &'static str = "dataset.synthetic";
     const VERSION: u32 = 1;
-    const OUTPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+    type Inputs = ();
+    type Outputs = types::Records;
+    const OUTPUTS: &'static [&'static str] = &["records"];
 
     fn validate(&self) -> Result<(), Failure> {
         if self.count >= self.classes {

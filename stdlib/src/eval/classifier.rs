@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipe_core::{Artifact, Demand, Document, Failure, Inputs, Job, Kind, Split, Whole};
-use pipe_spec::{ArtifactType, Port};
+use pipe_spec::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,10 +24,10 @@ pub(crate) struct EvalClassifier {}
 impl Kind for EvalClassifier {
     const NAME: &'static str = "eval.classifier";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] =
-        &[Port::new("model", ArtifactType::Model), Port::new("data", ArtifactType::Features)];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("metrics", ArtifactType::Metrics), Port::new("predictions", ArtifactType::Predictions)];
+    type Inputs = (types::Model, types::Features);
+    const INPUTS: &'static [&'static str] = &["model", "data"];
+    type Outputs = (types::Metrics, types::Predictions);
+    const OUTPUTS: &'static [&'static str] = &["metrics", "predictions"];
 
     fn demand(&self) -> Demand {
         Demand::Cores

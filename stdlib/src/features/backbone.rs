@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use pipe_core::{Demand, Failure, Job, Kind, Map, Stage, Worker};
+use pipe_core::{Demand, Failure, Item, Job, Kind, Map, Pace, Stage, Worker};
 use pipe_nn::{Backbone, ComputeDevice, Network, WeightsError, network};
-use pipe_spec::{ArtifactType, FilePath, Port};
+use pipe_spec::{FilePath, types};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -128,8 +128,10 @@ impl Normalize {
 impl Kind for BackboneFeatures {
     const NAME: &'static str = "features.backbone";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("images", ArtifactType::Images)];
-    const OUTPUTS: &'static [Port] = &[Port::new("features", ArtifactType::Features)];
+    type Inputs = types::Images;
+    const INPUTS: &'static [&'static str] = &["images"];
+    type Outputs = types::Features;
+    const OUTPUTS: &'static [&'static str] = &["features"];
     const NUMERIC: Option<&'static str> = Some("f32");
 
     fn demand(&self) -> Demand {
@@ -206,11 +208,11 @@ struct Ready {
 }
 
 impl Stage for Ready {
-    fn batch_size(&self) -> usize {
+    fn pace(&self) -> Pace {
         match self.device {
             // A photo a core is quicker than a batch over all of them.
-            ComputeDevice::Cpu => 1,
-            ComputeDevice::Cuda(_) => GPU_BATCH,
+            ComputeDevice::Cpu => Pace::EveryCore,
+            ComputeDevice::Cuda(_) => Pace::Batches { size: GPU_BATCH, workers: 1 },
         }
     }
 
@@ -220,16 +222,19 @@ impl Stage for Ready {
 }
 
 impl Worker for Ready {
-    fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>> {
-        let count = inputs.len();
-        let images: Option<Vec<Pixels>> = inputs.iter().map(|bytes| Pixels::decode(bytes)).collect();
+    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
+        let count = items.len();
+        let images: Option<Vec<Pixels>> = items.iter().map(|item| Pixels::decode(&item.bytes)).collect();
         let Some(images) = images else { return vec![Err("not an item of pixels".into()); count] };
         let Some((width, height)) = images.first().map(|image| (image.width, image.height)) else { return Vec::new() };
         if images.iter().any(|image| (image.width, image.height) != (width, height)) {
             return vec![Err("images of different sizes in one batch".into()); count];
         }
         // The last batch is filled up, so that shapes and with them kernels stay the same.
-        let batch = self.batch_size().max(count);
+        let batch = match self.pace() {
+            Pace::EveryCore => count,
+            Pace::Batches { size, .. } => size.max(count),
+        };
         let mut planes = Vec::with_capacity(batch * 3 * width * height);
         images.iter().for_each(|image| self.normalise(image, &mut planes));
         planes.resize(batch * 3 * width * height, 0.0);

@@ -1,8 +1,8 @@
 //! `preprocess.image`.
 
 use fast_image_resize::Resizer;
-use pipe_core::{Demand, Failure, Job, Kind, Map, OnError, Stage, Worker};
-use pipe_spec::{ArtifactType, Port};
+use pipe_core::{Demand, Failure, Item, Job, Kind, Map, OnError, Stage, Worker};
+use pipe_spec::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,8 +73,10 @@ fn default_crop() -> f64 {
 impl Kind for PreprocessImage {
     const NAME: &'static str = "preprocess.image";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
-    const OUTPUTS: &'static [Port] = &[Port::new("images", ArtifactType::Images)];
+    type Inputs = types::Records;
+    const INPUTS: &'static [&'static str] = &["records"];
+    type Outputs = types::Images;
+    const OUTPUTS: &'static [&'static str] = &["images"];
     const NOT_OF_ITEMS: &'static [&'static str] = &["on_error"];
 
     fn demand(&self) -> Demand {
@@ -108,8 +110,8 @@ struct Decoder {
 }
 
 impl Worker for Decoder {
-    fn map(&mut self, inputs: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, String>> {
-        inputs.iter().map(|bytes| self.photo(bytes).map(|pixels| pixels.encode())).collect()
+    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
+        items.iter().map(|item| self.photo(&item.bytes).map(|pixels| pixels.encode())).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use pipe_core::{Artifact, Failure, Inputs, ItemFailure, Job, Kind, Record, Records, Split, Whole};
-use pipe_spec::{ArtifactType, Port};
+use pipe_spec::types;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -105,8 +105,10 @@ fn default_validation() -> ByteRange {
 impl Kind for HashSplit {
     const NAME: &'static str = "split.hash";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
-    const OUTPUTS: &'static [Port] = &[Port::new("records", ArtifactType::Records)];
+    type Inputs = types::Records;
+    const INPUTS: &'static [&'static str] = &["records"];
+    type Outputs = types::Records;
+    const OUTPUTS: &'static [&'static str] = &["records"];
 
     fn validate(&self) -> Result<(), Failure> {
         if self.test.last < self.validation.first || self.validation.last < self.test.first {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pipe_core::{Artifact, Demand, Document, Failure, Inputs, Job, Kind, Records, Split, Whole};
 use pipe_nn::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
-use pipe_spec::{ArtifactType, Port};
+use pipe_spec::types;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -96,9 +96,10 @@ fn default_eps() -> f64 {
 impl Kind for TrainHead {
     const NAME: &'static str = "train.head";
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[Port::new("features", ArtifactType::Features)];
-    const OUTPUTS: &'static [Port] =
-        &[Port::new("model", ArtifactType::Model), Port::new("history", ArtifactType::Metrics)];
+    type Inputs = types::Features;
+    const INPUTS: &'static [&'static str] = &["features"];
+    type Outputs = (types::Model, types::Metrics);
+    const OUTPUTS: &'static [&'static str] = &["model", "history"];
     const NUMERIC: Option<&'static str> = Some("f32");
 
     fn demand(&self) -> Demand {

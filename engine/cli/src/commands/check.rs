@@ -1,17 +1,17 @@
 //! `pipe check`.
 
-use pipe_core::Kinds;
 use serde_json::json;
 
 use crate::args::{Format, QueryArgs};
 use crate::number::counted;
-use crate::project::{Project, Settings, Unusable};
-use crate::{Stop, diagnostic, output};
+use crate::project::{Project, Settings, Unusable, split_words};
+use crate::{Program, Stop, diagnostic, output};
 
-pub(crate) fn check(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
+pub(crate) fn check(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
     let json = args.format == Format::Json;
-    let checked = Project::open(kinds, &args.file, Settings::Given).and_then(|project| {
-        pipe_core::check_params(&project.pipeline, kinds).map(|()| project).map_err(Unusable::Problems)
+    let (file, nodes) = split_words(&args.file.words);
+    let checked = Project::part(program, &file, nodes, &args.file.given, Settings::Given).and_then(|project| {
+        pipe_core::check_params(&project.pipeline, &program.kinds).map(|()| project).map_err(Unusable::Problems)
     });
     match checked {
         Ok(project) => {

@@ -60,7 +60,7 @@ fn row(store: &Store, run: &Run) -> Vec<String> {
         count(ran),
         count(run.reused),
         seconds(run.seconds),
-        run.settings.join(" "),
+        run.given.words().join(" "),
         shown.join("  "),
     ]
 }

@@ -28,9 +28,13 @@ use crate::{Stop, diagnostic};
 fn targets(project: &Project) -> Result<Vec<NodeIndex>, Stop> {
     let mut targets = Vec::new();
     for name in &project.nodes {
-        match project.pipeline.find(name) {
-            Ok(index) => targets.push(index),
+        match project.pipeline.select(name) {
+            Ok(found) => targets.extend(found),
             Err(near) => {
+                if project.pipeline.off.iter().any(|off| off.name == *name) {
+                    diagnostic::error(&format!("`{name}` is switched off"), Some("its `when` is false"));
+                    return Err(Stop::Mistake);
+                }
                 let all: Vec<_> = project.pipeline.graph.node_weights().map(|node| node.name.as_str()).collect();
                 let hint =
                     near.map_or_else(|| format!("nodes: {}", all.join(", ")), |near| format!("did you mean `{near}`?"));

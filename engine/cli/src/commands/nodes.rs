@@ -1,13 +1,12 @@
 //! `pipe nodes`.
 
-use pipe_core::Kinds;
 use serde_json::json;
 
 use crate::args::{Format, NodesArgs};
-use crate::{Stop, diagnostic, markdown, output, table};
+use crate::{Program, Stop, diagnostic, markdown, output, table};
 
-pub(crate) fn nodes(kinds: &Kinds, args: &NodesArgs) -> Result<(), Stop> {
-    let specs = kinds.specs();
+pub(crate) fn nodes(program: &Program, args: &NodesArgs) -> Result<(), Stop> {
+    let specs = program.kinds.specs();
     let chosen: Vec<_> =
         specs.iter().filter(|spec| args.kind.as_deref().is_none_or(|kind| spec.name == kind)).collect();
     if let (Some(kind), true) = (&args.kind, chosen.is_empty()) {
@@ -24,8 +23,8 @@ pub(crate) fn nodes(kinds: &Kinds, args: &NodesArgs) -> Result<(), Stop> {
             .iter()
             .map(|spec| {
                 json!({
-                    "name": spec.name, "version": spec.version, "doc": spec.doc, "inputs": ports(spec.inputs),
-                    "outputs": ports(spec.outputs), "per_item": spec.per_item, "params": spec.schema,
+                    "name": spec.name, "version": spec.version, "doc": spec.doc, "inputs": ports(&spec.inputs),
+                    "outputs": ports(&spec.outputs), "per_item": spec.per_item, "params": spec.schema,
                 })
             })
             .collect();

@@ -1,16 +1,16 @@
 //! `pipe plan`.
 
-use pipe_core::{Kinds, PlannedNode, Status};
+use pipe_core::{PlannedNode, Status};
 use serde_json::{Value, json};
 
 use crate::args::{Format, QueryArgs};
 use crate::number::count;
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic, output, table};
+use crate::{Program, Stop, diagnostic, output, table};
 
-pub(crate) fn plan(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
-    let project = Project::open(kinds, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
-    let plan = super::plan_of(project.context(kinds, args.rehash), &super::targets(&project)?)?;
+pub(crate) fn plan(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
+    let project = Project::open(program, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
+    let plan = super::plan_of(project.context(program, args.rehash), &super::targets(&project)?)?;
     if args.format == Format::Json {
         let nodes: Vec<Value> = plan.nodes.iter().map(json_node).collect();
         output::result(&format!("{}\n", json!({ "pipeline": project.pipeline.name, "nodes": nodes })))?;
@@ -38,7 +38,7 @@ pub(super) fn detail(node: &PlannedNode) -> String {
     let mut parts = Vec::new();
     match &node.status {
         Status::Run(reason) => parts.push(reason.clone()),
-        Status::Blocked(by) => parts.push(format!("`{by}` cannot run")),
+        Status::Blocked(reason) => parts.push(reason.clone()),
         Status::Failed(failure) => parts.push(failure.message().to_owned()),
         Status::Cached => {}
     }

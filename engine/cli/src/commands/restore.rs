@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use pipe_core::{Kinds, restore as write};
+use pipe_core::restore as write;
 use serde_json::json;
 
 use super::show::{Wanted, find};
 use crate::args::{Format, RestoreArgs};
 use crate::project::split_words;
-use crate::{Stop, diagnostic, output};
+use crate::{Program, Stop, diagnostic, output};
 
-pub(crate) fn restore(kinds: &Kinds, args: &RestoreArgs) -> Result<(), Stop> {
+pub(crate) fn restore(program: &Program, args: &RestoreArgs) -> Result<(), Stop> {
     let (file, words) = split_words(&args.words);
     let (wanted, to) = match words.as_slice() {
         [wanted] => (wanted, None),
@@ -24,10 +24,10 @@ pub(crate) fn restore(kinds: &Kinds, args: &RestoreArgs) -> Result<(), Stop> {
         }
     };
     let wanted = Wanted::new(wanted);
-    let project = wanted.project(kinds, &file, &args.set)?;
-    let (port, digest) = find(kinds, &project, &args.set, &wanted)?;
-    let stem = if wanted.output.is_some() { port.name } else { &wanted.node };
-    match write(&project.context(kinds, false), port.artifact, digest, to, stem) {
+    let project = wanted.project(program, &file, &args.given)?;
+    let (port, digest) = find(program, &project, &args.given, &wanted)?;
+    let stem = if wanted.output.is_some() { port.name } else { wanted.name() };
+    match write(&project.context(program, false), port.artifact, digest, to, stem) {
         Ok(place) if args.format == Format::Json => {
             output::result(&format!("{:#}\n", json!({ "path": place, "digest": digest })))
         }

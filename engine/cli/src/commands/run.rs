@@ -1,28 +1,27 @@
 //! `pipe run`.
 
-use pipe_core::{Context, Interrupt, Kinds, Options};
+use pipe_core::{Context, Interrupt, Options};
 
 use crate::args::RunArgs;
 use crate::progress::progress;
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic};
+use crate::{Program, Stop, diagnostic};
 
-pub(crate) fn run(kinds: &Kinds, args: &RunArgs) -> Result<(), Stop> {
-    let project = Project::open(kinds, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
+pub(crate) fn run(program: &Program, args: &RunArgs) -> Result<(), Stop> {
+    let project = Project::open(program, &args.file, Settings::Given).map_err(|error| diagnostic::unusable(&error))?;
     let targets = super::targets(&project)?;
     let interrupt = Interrupt::default();
     let switch = interrupt.clone();
     // Without a handler Ctrl-C still stops the program, only less gently.
     let _ = ctrlc::set_handler(move || switch.set());
-    let context = project.context(kinds, args.rehash);
+    let context = project.context(program, args.rehash);
     let context = Context { threads: args.jobs.map_or(context.threads, usize::from), ..context };
     let options = Options {
         targets,
         device: args.device,
         keep_going: args.keep_going,
         interrupt,
-        settings: project.settings.clone(),
-        here: project.here.to_string_lossy().into_owned(),
+        given: project.given.clone(),
     };
     let mut progress = progress(args.format);
     let outcome = pipe_core::run(context, &options, |event| progress.event(event)).map_err(super::mistakes)?;

@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use pipe_core::{Artifact, Collection, Document, Kinds, Records, Run, Status, Table, run_nodes, table as core_table};
+use pipe_core::{Artifact, Collection, Document, Records, Run, Status, Table, run_nodes, table as core_table};
+use petgraph::graph::NodeIndex;
+use pipe_lang::Reference;
 use pipe_spec::Port;
 use pipe_store::{Digest, Store};
 use serde_json::{Value, json};
 
-use crate::args::{ArtifactFormat, ShowArgs};
+use crate::args::{ArtifactFormat, GivenArgs, ShowArgs};
 use crate::number::{count, seconds};
 use crate::project::{Project, Settings, split_words};
-use crate::{Stop, diagnostic, output, table};
+use crate::{Program, Stop, diagnostic, output, table};
 
-pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
+pub(crate) fn show(program: &Program, args: &ShowArgs) -> Result<(), Stop> {
     let (file, words) = split_words(&args.file.words);
     let [word] = words.as_slice() else {
         let hint = "name one: `pipe show NODE`, `pipe show NODE.OUTPUT` or `pipe show RUN`";
@@ -20,8 +22,8 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
         return Err(Stop::Mistake);
     };
     let wanted = Wanted::new(word);
-    let project = wanted.project(kinds, &file, &args.file.set)?;
-    if project.pipeline.find(&wanted.node).is_err() {
+    let project = wanted.project(program, &file, &args.file.given)?;
+    if project.pipeline.select(&wanted.node).is_err() {
         let runs = super::runs::of_file(&project.store, Some(&project.id));
         if let Some(run) = super::runs::find(&runs, word) {
             return output::result(&match args.format {
@@ -31,10 +33,10 @@ pub(crate) fn show(kinds: &Kinds, args: &ShowArgs) -> Result<(), Stop> {
         }
     }
     if args.log {
-        return output::result(&log_of(&project, &wanted.node)?);
+        return output::result(&log_of(&project, wanted.one(&project)?)?);
     }
-    let (_, digest) = find(kinds, &project, &args.file.set, &wanted)?;
-    let Some(artifact) = project.context(kinds, false).artifact(digest) else {
+    let (_, digest) = find(program, &project, &args.file.given, &wanted)?;
+    let Some(artifact) = project.context(program, false).artifact(digest) else {
         diagnostic::error("it is no longer in the store", Some("`pipe run` computes it again"));
         return Err(Stop::Failed);
     };
@@ -60,32 +62,48 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn new(word: &str) -> Self {
-        match word.split_once('.') {
-            Some((node, output)) => Self { node: node.to_owned(), output: Some(output.to_owned()) },
-            None => Self { node: word.to_owned(), output: None },
+        let output = Reference::parse(word).ok().and_then(|reference| reference.output);
+        let node = output.as_ref().and_then(|output| word.strip_suffix(output.as_str())?.strip_suffix('.'));
+        Self { node: node.unwrap_or(word).to_owned(), output }
+    }
+
+    /// What its files are called: the node's name without the values of a matrix.
+    pub(super) fn name(&self) -> &str {
+        let base = self.node.split('[').next().unwrap_or(&self.node);
+        base.rsplit('/').next().unwrap_or(base)
+    }
+
+    /// The one node that is meant.
+    fn one(&self, project: &Project) -> Result<NodeIndex, Stop> {
+        let found = super::targets(project)?;
+        if let [only] = found.as_slice() {
+            return Ok(*only);
         }
+        let names: Vec<_> = found.iter().map(|&index| project.pipeline.graph[index].name.as_str()).collect();
+        diagnostic::error(&format!("`{}` is {} nodes", self.node, names.len()), Some(&format!("name one: {}", names.join(", "))));
+        Err(Stop::Mistake)
     }
 
     /// The project of a file, with this node named.
-    pub(super) fn project(&self, kinds: &Kinds, file: &Path, set: &[String]) -> Result<Project, Stop> {
-        let project = Project::of_file(kinds, file, vec![self.node.clone()], set, Settings::OrLast);
+    pub(super) fn project(&self, program: &Program, file: &Path, given: &GivenArgs) -> Result<Project, Stop> {
+        let project = Project::of_file(program, file, vec![self.node.clone()], given, Settings::OrLast);
         project.map_err(|error| diagnostic::unusable(&error))
     }
 }
 
 /// The digest of a node's output in the last run, or with the settings given.
 pub(super) fn find(
-    kinds: &Kinds,
+    program: &Program,
     project: &Project,
-    set: &[String],
+    given: &GivenArgs,
     wanted: &Wanted,
-) -> Result<(&'static Port, Digest), Stop> {
-    let name = &wanted.node;
-    let index = super::targets(project)?.first().copied().ok_or(Stop::Mistake)?;
+) -> Result<(Port, Digest), Stop> {
+    let index = wanted.one(project)?;
+    let name = &project.pipeline.graph[index].name;
     let kind = &project.pipeline.graph[index].kind;
     let port = match &wanted.output {
         Some(output) => kind.output(output),
-        None => kind.outputs.first(),
+        None => kind.main_output(),
     };
     let Some(port) = port else {
         let all: Vec<_> = kind.outputs.iter().map(|port| port.name).collect();
@@ -94,10 +112,10 @@ pub(super) fn find(
         return Err(Stop::Mistake);
     };
     let last = project.last.as_ref().and_then(|last| last.nodes.get(name));
-    let outputs = if set.is_empty() {
+    let outputs = if given.set.is_empty() && given.params.is_empty() && given.profile.is_empty() {
         last.map(|node| node.result.outputs.clone())
     } else {
-        let plan = super::plan_of(project.context(kinds, false), &[])?;
+        let plan = super::plan_of(project.context(program, false), &[])?;
         let node = plan.nodes.into_iter().find(|node| node.name == *name);
         node.filter(|node| matches!(node.status, Status::Cached)).map(|node| node.outputs)
     };
@@ -117,7 +135,8 @@ pub(super) fn find(
 }
 
 /// What a node's command wrote to its terminal.
-fn log_of(project: &Project, node: &str) -> Result<String, Stop> {
+fn log_of(project: &Project, index: NodeIndex) -> Result<String, Stop> {
+    let node = &project.pipeline.graph[index].name;
     let last = project.last.as_ref().and_then(|last| last.nodes.get(node));
     let log = last.and_then(|node| project.store.get(node.result.log?));
     log.map(|log| String::from_utf8_lossy(&log).into_owned()).ok_or_else(|| {
@@ -134,8 +153,11 @@ fn run_text(store: &Store, run: &Run) -> String {
     line("took", seconds(run.seconds));
     line("device", run.device.clone());
     line("version", run.version.clone());
-    if !run.settings.is_empty() {
-        line("settings", run.settings.join(" "));
+    if !run.given.is_empty() {
+        line("given", run.given.words().join(" "));
+    }
+    for (name, value) in &run.environment {
+        line("variable", format!("{name} = {value}"));
     }
     for (name, value) in &run.params {
         line("param", format!("{name} = {value}"));

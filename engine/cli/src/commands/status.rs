@@ -1,16 +1,16 @@
 //! `pipe status`.
 
-use pipe_core::{Kinds, Status};
+use pipe_core::Status;
 use serde_json::json;
 
 use crate::args::{Format, QueryArgs};
 use crate::number::{bytes, count, counted};
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic, output, table};
+use crate::{Program, Stop, diagnostic, output, table};
 
-pub(crate) fn status(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
-    let project = Project::open(kinds, &args.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
-    let plan = super::plan_of(project.context(kinds, args.rehash), &super::targets(&project)?)?;
+pub(crate) fn status(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
+    let project = Project::open(program, &args.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    let plan = super::plan_of(project.context(program, args.rehash), &super::targets(&project)?)?;
     let usage = project.store.usage();
     let runs = super::runs::of_file(&project.store, Some(&project.id));
     let cached = plan.nodes.iter().filter(|node| matches!(node.status, Status::Cached)).count();
@@ -30,8 +30,8 @@ pub(crate) fn status(kinds: &Kinds, args: &QueryArgs) -> Result<(), Stop> {
         0 => format!("{name}: everything is cached ({})\n", counted(cached, "node")),
         run => format!("{name}: {} cached, {} would run\n", count(cached), count(run)),
     };
-    if !project.settings.is_empty() {
-        text.push_str(&format!("with the settings {}\n", project.settings.join(" ")));
+    if !project.given.is_empty() {
+        text.push_str(&format!("with {}\n", project.given.words().join(" ")));
     }
     let rows: Vec<_> = plan
         .nodes

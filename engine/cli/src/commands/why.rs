@@ -1,22 +1,22 @@
 //! `pipe why`.
 
-use pipe_core::{Change, Explanation, InputExplanation, ItemExplanation, Kinds, RowChanges, explain, explain_item};
+use pipe_core::{Change, Explanation, InputExplanation, ItemExplanation, RowChanges, explain, explain_item};
 use serde_json::{Value, json};
 
 use crate::args::{Format, WhyArgs};
 use crate::number::count;
 use crate::project::{Project, Settings};
-use crate::{Stop, diagnostic, output};
+use crate::{Program, Stop, diagnostic, output};
 
-pub(crate) fn why(kinds: &Kinds, args: &WhyArgs) -> Result<(), Stop> {
+pub(crate) fn why(program: &Program, args: &WhyArgs) -> Result<(), Stop> {
     let query = &args.query;
-    let project = Project::open(kinds, &query.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    let project = Project::open(program, &query.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
     let targets = super::targets(&project)?;
     let Some(&first) = targets.first() else {
         diagnostic::error("which node?", Some("name one: `pipe why NODE`"));
         return Err(Stop::Mistake);
     };
-    let context = project.context(kinds, query.rehash);
+    let context = project.context(program, query.rehash);
     if let Some(item) = &args.item {
         let explained = explain_item(context, first, item).map_err(super::mistakes)?;
         let Some(explained) = explained else {

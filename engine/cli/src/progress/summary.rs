@@ -15,7 +15,7 @@ pub(super) fn node_line(node: &str, report: &NodeReport, width: usize) -> String
         NodeStatus::Interrupted => return format!("{} {node:<width$}  interrupted", mark(report.status)),
         NodeStatus::Blocked => {
             let why = match &report.reason {
-                Some(by) => format!("`{by}` failed"),
+                Some(reason) => reason.clone(),
                 None => "stopped after a failure; --keep-going goes on".to_owned(),
             };
             return format!("{} {node:<width$}  not run: {why}", mark(report.status));
@@ -67,11 +67,13 @@ pub(super) fn finished_line(event: &Event) -> Option<String> {
     let Event::Finished { ok, ran, reused, seconds: took, nodes } = event else { return None };
     let interrupted = nodes.values().any(|report| report.status == NodeStatus::Interrupted);
     let failed = nodes.values().filter(|report| report.status == NodeStatus::Failed).count();
+    let blocked = nodes.values().filter(|report| report.status == NodeStatus::Blocked).count();
     let took = seconds(*took);
     Some(match (ok, interrupted) {
         (true, _) if *ran == 0 => format!("everything was reused: {}, {took}", counted(*reused, "node")),
         (true, _) => format!("{ran} run, {reused} reused, {took}"),
         (false, true) => format!("interrupted after {took}: {ran} run, {reused} reused; finished items are kept"),
+        (false, false) if failed == 0 => format!("{blocked} cannot run, {ran} run, {reused} reused, {took}"),
         (false, false) => format!("{failed} failed, {ran} run, {reused} reused, {took}"),
     })
 }

@@ -1,0 +1,52 @@
+//! What `from:` and the command line call a node: `name`, `name.output`, `name[axis=value].output`.
+
+/// A node or an output of it, of some combinations of a matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The node's name.
+    pub name: String,
+    /// What is said of the axes.
+    pub choices: Vec<Choose>,
+    /// The output, where one is named.
+    pub output: Option<String>,
+}
+
+/// What a reference says of the axes that a node varies with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choose {
+    /// `*`: all values of all axes together.
+    All,
+    /// `axis=*`: all values of an axis together.
+    AllOf(String),
+    /// `axis=value`: one value.
+    One(String, String),
+}
+
+impl Reference {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some((name, rest)) = text.split_once('[') else {
+            let (name, output) = match text.split_once('.') {
+                Some((name, output)) => (name, Some(output.to_owned())),
+                None => (text, None),
+            };
+            return Ok(Self { name: name.to_owned(), choices: Vec::new(), output });
+        };
+        let (inside, after) = rest.split_once(']').ok_or("a `[` without its `]`")?;
+        let output = match after.strip_prefix('.') {
+            Some(output) => Some(output.to_owned()),
+            None if after.is_empty() => None,
+            None => return Err(format!("`{after}` behind the `]`")),
+        };
+        let choices = inside.split(',').map(str::trim).map(|choice| match choice.split_once('=') {
+            Some((axis, "*")) => Ok(Choose::AllOf(axis.trim().to_owned())),
+            Some((axis, value)) => Ok(Choose::One(axis.trim().to_owned(), value.trim().to_owned())),
+            None if choice == "*" => Ok(Choose::All),
+            None => Err(format!("`{choice}` is neither `*` nor `axis=value`")),
+        });
+        Ok(Self { name: name.to_owned(), choices: choices.collect::<Result<_, _>>()?, output })
+    }
+}
