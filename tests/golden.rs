@@ -28,6 +28,26 @@ nodes:
   head: { kind: train.head, from: squeezenet, with: { epochs: 3, batch_size: 8, optimizer: { adam: { lr: 0.01 } }, seed: 2 } }
   eval: { kind: eval.classifier, from: { model: head, data: squeezenet } }
   shell: { kind: shell, from: by_name, with: { command: 'cp \"$by_name\" \"$out/table.csv\"; echo done' } }
+  compare: { kind: compare.metrics, from: { metrics: { one: head.history, other: eval } }, with: { metric: loss } }
+  values:
+    kind: process.map
+    from: by_name
+    with:
+      command: |
+        sed -un 's/^.\"id\":\\([0-9]*\\),.*/{\"id\":\\1,\"value\":[7,null]}/p'
+  vectors:
+    kind: process.features
+    from: by_name
+    with:
+      command: |
+        sed -un 's/^.\"id\":\\([0-9]*\\),.*/{\"id\":\\1,\"features\":[1.5,-2]}/p'
+  pictures:
+    kind: process.images
+    from: by_name
+    keep: true
+    with:
+      command: |
+        sed -un 's/^.\"id\":\\([0-9]*\\),.*\"path\":\"\\(.*\\)\".$/{\"id\":\\1,\"image\":\"\\2\"}/p'
 ";
 /// How far numbers may stray from one processor to another, relative to the largest.
 const NEAR: f64 = 1e-4;
@@ -64,7 +84,7 @@ fn results(project: &Project) -> BTreeMap<String, Value> {
         .map(|(node, report)| {
             let result = match node.as_str() {
                 "squeezenet" | "mobilenet" | "efficientnet" | "head" => numbers(node),
-                "eval" => json!(report["metrics"].as_object().unwrap().values().collect::<Vec<_>>()),
+                "eval" | "compare" => json!(report["metrics"].as_object().unwrap().values().collect::<Vec<_>>()),
                 _ => report["digest"].clone(),
             };
             (node.clone(), result)

@@ -38,7 +38,7 @@ nodes:
   all:
     kind: shell
     from: { heads: 'head[*]' }
-    with: { command: 'cat \"$heads\"/*/x > \"$out/x\"; ls \"$heads\" > \"$out/names\"' }
+    with: { command: 'cat \"$heads\"/* > \"$out/x\"; ls \"$heads\" > \"$out/names\"' }
     export: all
   each:
     kind: shell
@@ -60,7 +60,10 @@ nodes:
     let event = project.finished(&[]);
     assert_eq!(event["ran"], 2 + 1 + 2, "{event}");
     // On the command line a name means all its values, or those that are picked.
-    assert_eq!(names(&project, &["head[lr=0.1]"]), ["head[model=a,lr=0.1]", "head[model=b,lr=0.1]", "net[model=a]", "net[model=b]", "start"]);
+    assert_eq!(
+        names(&project, &["head[lr=0.1]"]),
+        ["head[model=a,lr=0.1]", "head[model=b,lr=0.1]", "net[model=a]", "net[model=b]", "start"]
+    );
     assert_eq!(names(&project, &["head"]).len(), 8 + 2 + 1);
     let several = project.pipe(&["show", "head"]);
     assert!(several.code == 2 && several.stderr.contains("8 nodes"), "{}", several.stderr);
@@ -83,7 +86,10 @@ nodes:
     export: 'out/${matrix.size}-${matrix.net.name}'
 ",
     );
-    assert_eq!(names(&project, &[]), ["it[size=1,net=large]", "it[size=1,net=small]", "it[size=2,net=small]", "it[size=9,net=small]"]);
+    assert_eq!(
+        names(&project, &[]),
+        ["it[size=1,net=large]", "it[size=1,net=small]", "it[size=2,net=small]", "it[size=9,net=small]"]
+    );
     project.ok(&["run"]);
     assert_eq!(project.read("out/1-l"), "1 64 l\n");
     assert_eq!(project.read("out/9-s"), "9 8 s\n");
@@ -134,7 +140,7 @@ fn a_sub_pipeline_under_a_matrix_shares_what_does_not_vary() {
         "
 nodes:
   train: { uses: train.yaml, matrix: { lr: [1, 2, 3] }, with: { lr: '${matrix.lr}' } }
-  best: { kind: shell, from: { all: 'train[*]' }, with: { command: 'cat \"$all\"/*/x > \"$out/x\"' }, export: best.txt }
+  best: { kind: shell, from: { all: 'train[*]' }, with: { command: 'cat \"$all\"/* > \"$out/x\"' }, export: best.txt }
 ",
     );
     project.write(
@@ -145,12 +151,15 @@ outputs: { model: pick }
 nodes:
   features: { kind: shell, with: { command: 'echo ${size} > \"$out/x\"' } }
   head: { kind: shell, from: { in: features }, matrix: { seed: [7, 8] }, with: { command: 'echo ${lr} ${matrix.seed} > \"$out/x\"' } }
-  pick: { kind: shell, from: { heads: 'head[*]' }, with: { command: 'cat \"$heads\"/*/x | tail -1 > \"$out/x\"' } }
+  pick: { kind: shell, from: { heads: 'head[*]' }, with: { command: 'cat \"$heads\"/* | tail -1 > \"$out/x\"' } }
 ",
     );
     let event = project.finished(&[]);
     assert_eq!(event["ran"], 1 + 6 + 3 + 1, "{event}");
-    assert!(event["nodes"].get("train/features").is_some() && event["nodes"].get("train/pick[lr=2]").is_some(), "{event}");
+    assert!(
+        event["nodes"].get("train/features").is_some() && event["nodes"].get("train/pick[lr=2]").is_some(),
+        "{event}"
+    );
     assert_eq!(project.read("best.txt"), "1 8\n2 8\n3 8\n");
 }
 
@@ -191,7 +200,10 @@ nodes:
     project.ok(&["run", "--profile", "fast"]);
     assert!(project.ok(&["status"]).stdout.contains("--profile fast"));
     let help = project.ok(&["run", "--help", "pipe.yaml"]).stdout;
-    assert!(help.contains("epochs") && help.contains("How often.") && help.contains("1..=100") && help.contains("fancy"), "{help}");
+    assert!(
+        help.contains("epochs") && help.contains("How often.") && help.contains("1..=100") && help.contains("fancy"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod metrics;
 mod mistakes;
 mod networks;
 mod pipelines;
+mod process;
 mod processes;
 mod shell;
 mod split;

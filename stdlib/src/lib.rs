@@ -3,12 +3,13 @@
 //! Each kind is its params struct: doc comments document it, and an implementation of the
 //! engine's traits says what it does.
 
+mod compare;
 mod dataset;
 mod device;
 mod eval;
 mod features;
 mod preprocess;
-mod shell;
+mod process;
 mod split;
 mod train;
 
@@ -30,8 +31,13 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.map::<features::backbone::BackboneFeatures>()?;
     kinds.whole::<train::head::TrainHead>()?;
     kinds.whole::<eval::classifier::EvalClassifier>()?;
-    kinds.whole::<shell::Shell>()?;
+    kinds.whole::<compare::metrics::CompareMetrics>()?;
+    kinds.whole::<process::shell::Shell>()?;
+    kinds.map::<process::map::ProcessMap>()?;
+    kinds.map::<process::map::ProcessFeatures>()?;
+    kinds.map::<process::map::ProcessImages>()?;
     kinds.writer(ArtifactType::Images, preprocess::files::write);
     kinds.writer(ArtifactType::Features, features::files::write);
+    kinds.writer(ArtifactType::Values, process::files::write);
     Ok(kinds)
 }

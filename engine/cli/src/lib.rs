@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod diagnostic;
+mod help;
 mod markdown;
 mod number;
 mod output;
@@ -50,6 +51,10 @@ pub fn main(kinds: Kinds) -> ExitCode {
 }
 
 fn run(program: &Program) -> ExitCode {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    if let Some(help) = help::of_run(program, &words) {
+        return output::result(&help).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS);
+    }
     let args = Args::parse();
     let result = match args.command {
         Command::Run(args) => commands::run::run(program, &args),

@@ -58,7 +58,8 @@ impl Project {
     ) -> Result<Self, Unusable> {
         let project = Self::part(program, file, nodes, args, settings)?;
         if let Some((input, artifact)) = project.pipeline.takes.first() {
-            let message = format!("{} takes inputs (`{input}`: {artifact}): it is a part of other pipelines", file.display());
+            let message =
+                format!("{} takes inputs (`{input}`: {artifact}): it is a part of other pipelines", file.display());
             let problem = Problem::placeless("pipe::missing_input", message);
             let help = "use it in one: `uses: ./FILE.yaml` with `from:`; `pipe check` reads it as it is";
             return Err(Unusable::Problems(Problems(vec![problem.help(help)])));
@@ -82,19 +83,14 @@ impl Project {
         let Place { folder, store, id, .. } = Place::of(&file)?;
         let here = env::current_dir().unwrap_or_default();
         let last = last(&store, &id);
-        let given = Given {
-            profiles: args.profile.clone(),
-            params: args.params.clone(),
-            settings: args.set.clone(),
-            here,
-        };
+        let given =
+            Given { profiles: args.profile.clone(), params: args.params.clone(), settings: args.set.clone(), here };
         let given = match &last {
             Some(last) if settings == Settings::OrLast && given.is_empty() => last.given.clone(),
             _ => given,
         };
         let shown = program.built.as_ref().map_or_else(|| file.display().to_string(), |built| built.name.clone());
-        let pipeline =
-            check(&shown, &text, &folder, &given, program.kinds.language()).map_err(Unusable::Problems)?;
+        let pipeline = check(&shown, &text, &folder, &given, program.kinds.language()).map_err(Unusable::Problems)?;
         Ok(Self { pipeline, store, id, nodes, given, last })
     }
 }

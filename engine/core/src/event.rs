@@ -137,13 +137,17 @@ pub struct NodeReport {
     /// Why it failed or did not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What its command wrote to its terminal, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Digest>,
 }
 
 impl NodeReport {
     /// A node without items.
     pub(crate) fn new(status: NodeStatus, digest: Option<Digest>, seconds: f64) -> Self {
         let metrics = BTreeMap::new();
-        Self { status, digest, items_computed: 0, items_reused: 0, items_skipped: 0, metrics, seconds, reason: None }
+        let (reason, log) = (None, None);
+        Self { status, digest, items_computed: 0, items_reused: 0, items_skipped: 0, metrics, seconds, reason, log }
     }
 
     /// With what its result says of its items and metrics.

@@ -98,6 +98,13 @@ impl Failure {
         self
     }
 
+    /// Adds to the message.
+    #[must_use]
+    pub fn more(mut self, text: &str) -> Self {
+        self.0.message.push_str(text);
+        self
+    }
+
     /// Whether the run was stopped, rather than the node wrong.
     pub fn is_interrupt(&self) -> bool {
         self.0.interrupted
@@ -138,12 +145,7 @@ impl Failure {
 
     fn placed(&self, mut message: String, pipeline: &Pipeline, index: NodeIndex) -> Problem {
         let node = &pipeline.graph[index];
-        for item in self.0.items.iter().take(NAMED_ITEMS) {
-            message.push_str(&format!("\n  {}: {}", item.id, item.reason));
-        }
-        if let Some(more) = self.0.items.len().checked_sub(NAMED_ITEMS + 1) {
-            message.push_str(&format!("\n  and {} more", more + 1));
-        }
+        message.push_str(&named(&self.0.items));
         if let Some(snippet) = &self.0.snippet {
             let label = snippet.label.clone();
             return Problem::in_text(self.0.code, message, &snippet.name, &snippet.text, snippet.range, label)
@@ -157,6 +159,22 @@ impl Failure {
         };
         problem.maybe_help(self.0.help.clone()).with_sources(&pipeline.sources)
     }
+}
+
+/// The first of the items with why they failed, a line each; the reason once where it is the same for
+/// all.
+fn named(items: &[ItemFailure]) -> String {
+    let shown = &items[..items.len().min(NAMED_ITEMS)];
+    let more = match items.len() - shown.len() {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    if items.len() > 1 && items.windows(2).all(|pair| pair[0].reason == pair[1].reason) {
+        let names: Vec<&str> = shown.iter().map(|item| item.id.as_str()).collect();
+        return format!("\n  all of them: {}\n  {}{more}", items[0].reason, names.join(", "));
+    }
+    let lines: String = shown.iter().map(|item| format!("\n  {}: {}", item.id, item.reason)).collect();
+    format!("{lines}{more}")
 }
 
 impl From<StoreError> for Failure {

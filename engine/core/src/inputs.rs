@@ -24,16 +24,26 @@ impl Inputs<'_> {
         self.artifacts.keys().map(|name| &**name)
     }
 
-    /// Writes what is at an input into `folder`, as ordinary files, and tells where: a file of the
-    /// input's name, or a folder of files.
+    /// What is at an input that takes many: each one's label with the name that its part of the input
+    /// is asked for by.
+    pub fn many(&self, input: &str) -> Vec<(&str, &str)> {
+        let label = |name: &'_ str| -> Option<(usize, usize)> {
+            let rest = name.strip_prefix(input)?.strip_prefix('[')?;
+            Some((name.len() - rest.len(), name.len() - 1))
+        };
+        self.names().filter_map(|name| label(name).map(|(from, to)| (&name[from..to], name))).collect()
+    }
+
+    /// Writes what is at an input into `folder`, as ordinary files, and tells where: a file of that
+    /// name, with an ending, or a folder of files.
     ///
     /// # Errors
     /// When a part of it is lost or the file system refuses.
-    pub fn place(&self, input: &str, folder: &Path) -> Result<PathBuf, Failure> {
+    pub fn place(&self, input: &str, folder: &Path, name: &str) -> Result<PathBuf, Failure> {
         let (artifact_type, artifact) = self.artifacts.get(input).ok_or_else(|| wrong(input, "connected"))?;
-        let name = export::default_name(*artifact_type, artifact, input);
-        let ending = Path::new(&name).extension().map(|ending| format!(".{}", ending.to_string_lossy()));
-        let to = folder.join(format!("{input}{}", ending.unwrap_or_default()));
+        let usual = export::default_name(*artifact_type, artifact, input);
+        let ending = Path::new(&usual).extension().map(|ending| format!(".{}", ending.to_string_lossy()));
+        let to = folder.join(format!("{name}{}", ending.unwrap_or_default()));
         export::write(self.kinds, self.store, *artifact_type, artifact, &to, export::Sharing::Lent)?;
         Ok(to)
     }

@@ -85,6 +85,11 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// What asks the run to stop, for work that outlives this borrow.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
     pub(crate) fn taken_log(&self) -> Option<Digest> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -104,6 +104,11 @@ pub trait Stage: Send + Sync {
 
     /// A worker for one thread.
     fn worker(&self) -> Box<dyn Worker>;
+
+    /// What it has to tell when all is done, kept as the node's log.
+    fn log(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// How a stage computes its items.

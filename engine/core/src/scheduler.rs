@@ -27,6 +27,8 @@ struct Finished {
     index: NodeIndex,
     done: Result<Done, NodeFailure>,
     seconds: f64,
+    /// What a command wrote before the node failed.
+    log: Option<Digest>,
 }
 
 enum Message {
@@ -140,7 +142,7 @@ impl<'a> Scheduler<'a> {
         let Some(manifest) = self.graph.manifest(index, &self.known) else { return };
         let manifest = match manifest {
             Ok(manifest) => manifest,
-            Err(failure) => return self.fail(index, failure, 0.0),
+            Err(failure) => return self.fail(index, failure, (0.0, None)),
         };
         let key = manifest.key();
         self.known[index.index()].key = Some(key);
@@ -254,7 +256,8 @@ impl<'a> Scheduler<'a> {
             };
             let done = task.run(&job);
             let seconds = began.elapsed().as_secs_f64();
-            let _ = send.send(Message::Finished(Box::new(Finished { index, done, seconds })));
+            let log = job.taken_log();
+            let _ = send.send(Message::Finished(Box::new(Finished { index, done, seconds, log })));
         });
         true
     }
@@ -274,7 +277,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn finished(&mut self, finished: Finished) {
-        let Finished { index, done, seconds } = finished;
+        let Finished { index, done, seconds, log } = finished;
         self.running.remove(&index);
         match done {
             Ok(done) if !done.computed => self.reused(index, done.result),
@@ -283,7 +286,7 @@ impl<'a> Scheduler<'a> {
                 self.report(index, NodeReport::new(NodeStatus::Interrupted, None, seconds));
             }
             Err((_, failure)) if failure.is_lost() && self.mended.insert(index) => self.mend(index, &failure),
-            Err((stage, failure)) => self.fail_chain(index, stage, failure, seconds),
+            Err((stage, failure)) => self.fail_chain(index, stage, failure, (seconds, log)),
         }
     }
 
@@ -352,19 +355,20 @@ impl<'a> Scheduler<'a> {
     }
 
     /// A node of a chain failed, and the chain's other nodes with it.
-    fn fail_chain(&mut self, index: NodeIndex, stage: NodeIndex, failure: Failure, seconds: f64) {
+    fn fail_chain(&mut self, index: NodeIndex, stage: NodeIndex, failure: Failure, end: (f64, Option<Digest>)) {
         let blamed = format!("`{}` failed", self.graph.name(stage));
         for node in self.streamed_before(index).into_iter().chain([index]) {
             if node != stage {
                 self.report(node, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(blamed.clone()));
             }
         }
-        self.fail(stage, failure, seconds);
+        self.fail(stage, failure, end);
     }
 
-    fn fail(&mut self, index: NodeIndex, failure: Failure, seconds: f64) {
+    fn fail(&mut self, index: NodeIndex, failure: Failure, (seconds, log): (f64, Option<Digest>)) {
         self.scheduled.failures.push((index, failure.clone()));
-        self.report(index, NodeReport::new(NodeStatus::Failed, None, seconds).because(failure.message()));
+        let report = NodeReport::new(NodeStatus::Failed, None, seconds).because(failure.message());
+        self.report(index, NodeReport { log, ..report });
     }
 
     fn report(&mut self, index: NodeIndex, report: NodeReport) {

@@ -115,6 +115,10 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
             }
         });
         let finished = writer.finish();
+        let logs: Vec<u8> = stages.iter().filter_map(|stage| stage.log()).flatten().collect();
+        if !logs.is_empty() {
+            job.keep_log(&logs).map_err(at_end)?;
+        }
         written.and(finished).map_err(|error| at_end(error.into()))?;
         job.checkpoint().map_err(at_end)?;
     }

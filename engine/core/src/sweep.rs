@@ -72,6 +72,7 @@ fn live(store: &Store, all: &[Run], kept: &[&Run]) -> HashSet<Digest> {
     let mut live = HashSet::new();
     let mut results: Vec<NodeResult> = Vec::new();
     for run in kept.iter().copied().chain(pinned) {
+        live.extend(run.ran.values().filter_map(|report| report.log));
         if live.insert(run.nodes) {
             results.extend(run_nodes(store, run).unwrap_or_default().into_values());
         }

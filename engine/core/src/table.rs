@@ -49,10 +49,31 @@ fn records_table(records: &Records) -> Table {
     Table { header, rows: records.rows.iter().map(row).collect() }
 }
 
+/// Rows of names and values, with a column for each name that any row has.
+fn comparison(rows: &[Value]) -> Table {
+    let mut header: Vec<String> = Vec::new();
+    for name in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
+        if !header.contains(name) {
+            header.push(name.clone());
+        }
+    }
+    let cell = |value: &Value| match value {
+        Value::Number(number) if number.is_f64() => format!("{:.6}", number.as_f64().unwrap_or_default()),
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        value => value.to_string(),
+    };
+    let rows = rows.iter().map(|row| header.iter().map(|name| cell(&row[name])).collect()).collect();
+    Table { header, rows }
+}
+
 fn document_table(document: &Document) -> Option<Table> {
     let json = &document.json;
     let number = |value: &Value| value.as_f64().map_or_else(String::new, |value| format!("{value:.6}"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if let Some(rows) = json["comparison"].as_array() {
+        return Some(comparison(rows));
+    }
     if let Some(rows) = json["rows"].as_array() {
         let classes = json["classes"].as_array()?;
         let names = classes.iter().map(|class| format!("p({})", word(class)));

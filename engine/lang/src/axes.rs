@@ -39,7 +39,8 @@ impl Elaboration<'_> {
         for (key, value) in axes {
             let id = self.cx.axes.declare(&scope.path, &key.text);
             let values = self.values(id, &key, value)?;
-            let axis = Relation::new(BTreeSet::from([id]), values.into_iter().map(|at| (Combo::new(vec![(id, at)]), ())));
+            let axis =
+                Relation::new(BTreeSet::from([id]), values.into_iter().map(|at| (Combo::new(vec![(id, at)]), ())));
             relation = self.joined(&relation, &axis, key.span)?;
             own.push((key.text, id));
         }
@@ -58,7 +59,8 @@ impl Elaboration<'_> {
             return None;
         }
         if rows.is_empty() {
-            let problem = Problem::new("pipe::empty_matrix", "the matrix has no combinations", tree.span, "this matrix");
+            let problem =
+                Problem::new("pipe::empty_matrix", "the matrix has no combinations", tree.span, "this matrix");
             self.cx.problems.push(problem.help("give each axis at least one value, and `exclude` fewer"));
             return None;
         }
@@ -93,7 +95,8 @@ impl Elaboration<'_> {
         if text.is_empty() || text.len() > MAX_LABEL || !text.chars().all(plain) {
             let message = format!("a value of `{axis}` cannot stand in the name of a node");
             let problem = Problem::new("pipe::syntax", message, span, "this value");
-            let help = format!("give it a short name: `{axis}: {{ name: value }}`, without spaces and `[`, `]`, `,`, `=`");
+            let help =
+                format!("give it a short name: `{axis}: {{ name: value }}`, without spaces and `[`, `]`, `,`, `=`");
             self.cx.problems.push(problem.help(help));
             return None;
         }
@@ -128,7 +131,8 @@ impl Elaboration<'_> {
                 };
                 values.push((id, self.combo_value(id, &key.text, &value, whole)?));
             }
-            if let Some((missing, _)) = own.iter().find(|(_, id)| whole && values.iter().all(|(other, _)| other != id)) {
+            if let Some((missing, _)) = own.iter().find(|(_, id)| whole && values.iter().all(|(other, _)| other != id))
+            {
                 let message = format!("the combination does not say `{missing}`");
                 let problem = Problem::new("pipe::missing_param", message, item.span, "this combination");
                 self.cx.problems.push(problem.help("a combination that is added names every axis of the matrix"));
@@ -155,7 +159,9 @@ impl Elaboration<'_> {
         let labels: Vec<String> = values.iter().map(|(label, _)| label.clone()).collect();
         let help = suggest::help(&label, "values", labels.iter().map(String::as_str));
         let message = format!("`{axis}` is never `{label}`");
-        self.cx.problems.push(Problem::new("pipe::unknown_key", message, value.span, "not one of its values").help(help));
+        self.cx
+            .problems
+            .push(Problem::new("pipe::unknown_key", message, value.span, "not one of its values").help(help));
         None
     }
 }

@@ -79,10 +79,8 @@ fn choices_of(cx: &mut Context<'_>, tree: &Tree) -> Option<Shape> {
         cx.problems.push(Problem::new("pipe::wrong_type", message, tree.span, "expected a list of words"));
         return None;
     };
-    let words: Option<Vec<Choice>> = items
-        .iter()
-        .map(|item| Some(Choice { name: cx.word(item, "a choice")?, doc: String::new() }))
-        .collect();
+    let words: Option<Vec<Choice>> =
+        items.iter().map(|item| Some(Choice { name: cx.word(item, "a choice")?, doc: String::new() })).collect();
     words.map(Shape::Choice)
 }
 

@@ -128,7 +128,10 @@ impl<'a> Elaboration<'a> {
         };
         for (key, artifact) in &head.inputs {
             let wired = Wired::declared(*artifact);
-            scope.add(key, Some(Entity { span: key.span, what: "an input".to_owned(), outputs: vec![(key.text.clone(), wired)] }));
+            scope.add(
+                key,
+                Some(Entity { span: key.span, what: "an input".to_owned(), outputs: vec![(key.text.clone(), wired)] }),
+            );
         }
         let Head { name, doc, declarations, profiles, inputs, outputs, nodes } = head;
         self.nodes(&mut scope, nodes);
@@ -186,7 +189,12 @@ impl<'a> Elaboration<'a> {
         };
         let nodes = cx.entries(nodes, "`nodes`")?;
         if nodes.is_empty() {
-            cx.problems.push(Problem::new("pipe::missing_param", "`nodes` is empty", nodes_key.span, "add a node here"));
+            cx.problems.push(Problem::new(
+                "pipe::missing_param",
+                "`nodes` is empty",
+                nodes_key.span,
+                "add a node here",
+            ));
         }
         Some(Head { name, doc, declarations, profiles, inputs, outputs, nodes })
     }
@@ -269,4 +277,3 @@ fn refuse_shared_exports(problems: &mut Collector, graph: &DiGraph<Node, Edge>) 
         }
     }
 }
-

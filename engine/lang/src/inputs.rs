@@ -174,7 +174,8 @@ impl Elaboration<'_> {
         if unknown {
             return;
         }
-        for (name, artifact, _) in takes.ports.iter().filter(|(name, ..)| wires.iter().all(|wire| wire.input != *name)) {
+        for (name, artifact, _) in takes.ports.iter().filter(|(name, ..)| wires.iter().all(|wire| wire.input != *name))
+        {
             let help = match takes.ports {
                 [_] => format!("add `from:` with the node that gives {artifact}"),
                 _ => format!("add `{name}: NODE` to `from:`"),
@@ -212,7 +213,8 @@ impl Elaboration<'_> {
         let Some(entity) = scope.entities.get(name) else {
             let problem =
                 Problem::new("pipe::unknown_node", format!("there is no node `{name}`"), tree.span, "not known");
-            let help = suggest::help(name, "nodes", scope.names.iter().map(String::as_str).filter(|other| *other != reader));
+            let help =
+                suggest::help(name, "nodes", scope.names.iter().map(String::as_str).filter(|other| *other != reader));
             self.cx.problems.push(used(problem.help(help), tree));
             return None;
         };

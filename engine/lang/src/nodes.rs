@@ -344,7 +344,11 @@ impl Elaboration<'_> {
         let span = Some(entry.key.span);
         let kind = kind.clone();
         let targets = kind.outputs.iter().map(|port| Target::Draft(draft, *port)).collect();
-        self.drafts.push(Draft { rank, node: Node { name, labels, kind, params, spans, span, keep, exports, blocked }, reads });
+        self.drafts.push(Draft {
+            rank,
+            node: Node { name, labels, kind, params, spans, span, keep, exports, blocked },
+            reads,
+        });
         Some(targets)
     }
 
@@ -366,7 +370,8 @@ impl Elaboration<'_> {
             let port = kind.inputs.iter().find(|port| port.name == wire.input);
             let many = port.is_none_or(|port| port.many);
             if !many && wired.is_gathered() {
-                let message = format!("the input `{}` of `{}` takes one artifact, this is several", wire.input, kind.name);
+                let message =
+                    format!("the input `{}` of `{}` takes one artifact, this is several", wire.input, kind.name);
                 let problem = Problem::new("pipe::type_mismatch", message, wire.tree.span, "gathered here");
                 self.cx.problems.push(problem.help("leave the `[*]` away, and the node fans out instead"));
                 continue;
@@ -421,7 +426,8 @@ impl Elaboration<'_> {
         let found = self.language.kinds.iter().find(|kind| kind.name == name);
         if found.is_none() {
             let help = suggest::help(&name, "kinds", self.language.kinds.iter().map(|kind| kind.name));
-            let problem = Problem::new("pipe::unknown_kind", format!("there is no kind `{name}`"), tree.span, "not known");
+            let problem =
+                Problem::new("pipe::unknown_kind", format!("there is no kind `{name}`"), tree.span, "not known");
             self.cx.problems.push(used(problem.help(help), tree));
         }
         found.cloned()

@@ -217,8 +217,12 @@ impl Params {
     fn get(&mut self, cx: &mut Context<'_>, name: &str, place: &Tree) -> Option<Varying<Tree>> {
         let Some((value, _)) = self.values.get_mut(name) else {
             let help = suggest::help(name, "params", self.names());
-            let problem =
-                Problem::new("pipe::unknown_param", format!("there is no param `{name}`"), place.span, "asked for here");
+            let problem = Problem::new(
+                "pipe::unknown_param",
+                format!("there is no param `{name}`"),
+                place.span,
+                "asked for here",
+            );
             cx.problems.push(problem.help(help));
             return None;
         };

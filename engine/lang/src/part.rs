@@ -83,8 +83,11 @@ impl Elaboration<'_> {
             Err(None) => {
                 let message = format!("there is no pipeline `{word}`");
                 let problem = Problem::new("pipe::unknown_kind", message, uses.span, "not known");
-                let known = suggest::help(&word, "pipelines that come with the program", self.language.library.keys().copied());
-                self.cx.problems.push(problem.help(format!("{known}\na file's name ends in .yaml: `./parts/prep.yaml`")));
+                let known =
+                    suggest::help(&word, "pipelines that come with the program", self.language.library.keys().copied());
+                self.cx
+                    .problems
+                    .push(problem.help(format!("{known}\na file's name ends in .yaml: `./parts/prep.yaml`")));
                 return None;
             }
         };
@@ -222,7 +225,8 @@ impl Elaboration<'_> {
                 let Some(only) = only else { continue };
                 let exports = self.exports(&only, what, &[(name, *port)]);
                 let node = &mut self.drafts[*draft].node;
-                let new = exports.into_iter().filter(|export| node.exports.iter().all(|other| other.path != export.path));
+                let new =
+                    exports.into_iter().filter(|export| node.exports.iter().all(|other| other.path != export.path));
                 let new: Vec<_> = new.collect();
                 node.exports.extend(new);
             }

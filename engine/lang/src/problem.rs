@@ -22,7 +22,14 @@ pub struct Problem {
 impl Problem {
     /// A mistake with a stable code (`pipe::unknown_kind`), a message, and its place.
     pub fn new(code: &'static str, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
-        Self { code, message: message.into(), labels: vec![(span, label.into())], help: None, used_by: Vec::new(), source: None }
+        Self {
+            code,
+            message: message.into(),
+            labels: vec![(span, label.into())],
+            help: None,
+            used_by: Vec::new(),
+            source: None,
+        }
     }
 
     /// A mistake that has no place in a text.

@@ -9,3 +9,8 @@ mod resize;
 mod tests;
 
 pub(crate) use pixels::Pixels;
+
+/// The pixels of an image file as it is, turned as its EXIF says.
+pub(crate) fn decode_photo(bytes: &[u8]) -> Result<Pixels, String> {
+    decode::decode(bytes, true)
+}

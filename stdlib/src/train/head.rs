@@ -116,6 +116,11 @@ impl Whole for TrainHead {
         let validation = Part::new(records, &items, Split::Validation);
         refuse_gaps(records, &train)?;
         let features = items.first().map_or(0, |item| item.len() / 4);
+        if let Some(other) = items.iter().position(|item| item.len() / 4 != features) {
+            let (first, other) = (&records.rows[0].id, &records.rows[other].id);
+            let message = format!("`{first}` and `{other}` have different numbers of features");
+            return Err(Failure::new("pipe::data", message).help("every row needs as many features as the others"));
+        }
         let mut random = ChaCha8Rng::seed_from_u64(u64::from(self.seed));
         let initial = initial(records.classes.len(), features, &mut random);
         let Optimizer::Adam { lr, betas: [Beta(beta_1), Beta(beta_2)], eps } = self.optimizer;

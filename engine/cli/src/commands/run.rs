@@ -16,13 +16,8 @@ pub(crate) fn run(program: &Program, args: &RunArgs) -> Result<(), Stop> {
     let _ = ctrlc::set_handler(move || switch.set());
     let context = project.context(program, args.rehash);
     let context = Context { threads: args.jobs.map_or(context.threads, usize::from), ..context };
-    let options = Options {
-        targets,
-        device: args.device,
-        keep_going: args.keep_going,
-        interrupt,
-        given: project.given.clone(),
-    };
+    let options =
+        Options { targets, device: args.device, keep_going: args.keep_going, interrupt, given: project.given.clone() };
     let mut progress = progress(args.format);
     let outcome = pipe_core::run(context, &options, |event| progress.event(event)).map_err(super::mistakes)?;
     let problems: Vec<_> =

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use pipe_core::{Artifact, Collection, Document, Records, Run, Status, Table, run_nodes, table as core_table};
 use petgraph::graph::NodeIndex;
+use pipe_core::{Artifact, Collection, Document, Records, Run, Status, Table, run_nodes, table as core_table};
 use pipe_lang::Reference;
 use pipe_spec::Port;
 use pipe_store::{Digest, Store};
@@ -80,7 +80,10 @@ impl Wanted {
             return Ok(*only);
         }
         let names: Vec<_> = found.iter().map(|&index| project.pipeline.graph[index].name.as_str()).collect();
-        diagnostic::error(&format!("`{}` is {} nodes", self.node, names.len()), Some(&format!("name one: {}", names.join(", "))));
+        diagnostic::error(
+            &format!("`{}` is {} nodes", self.node, names.len()),
+            Some(&format!("name one: {}", names.join(", "))),
+        );
         Err(Stop::Mistake)
     }
 
@@ -137,8 +140,11 @@ pub(super) fn find(
 /// What a node's command wrote to its terminal.
 fn log_of(project: &Project, index: NodeIndex) -> Result<String, Stop> {
     let node = &project.pipeline.graph[index].name;
+    // Of a node that failed in the last run, what was written then.
+    let runs = super::runs::of_file(&project.store, Some(&project.id));
+    let failed = runs.first().and_then(|run| run.ran.get(node)?.log);
     let last = project.last.as_ref().and_then(|last| last.nodes.get(node));
-    let log = last.and_then(|node| project.store.get(node.result.log?));
+    let log = failed.or_else(|| last?.result.log).and_then(|log| project.store.get(log));
     log.map(|log| String::from_utf8_lossy(&log).into_owned()).ok_or_else(|| {
         diagnostic::error(&format!("`{node}` has no log"), Some("nodes that run a command keep one"));
         Stop::Failed

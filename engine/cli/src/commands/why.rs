@@ -10,7 +10,8 @@ use crate::{Program, Stop, diagnostic, output};
 
 pub(crate) fn why(program: &Program, args: &WhyArgs) -> Result<(), Stop> {
     let query = &args.query;
-    let project = Project::open(program, &query.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
+    let project =
+        Project::open(program, &query.file, Settings::OrLast).map_err(|error| diagnostic::unusable(&error))?;
     let targets = super::targets(&project)?;
     let Some(&first) = targets.first() else {
         diagnostic::error("which node?", Some("name one: `pipe why NODE`"));

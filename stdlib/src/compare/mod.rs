@@ -1,0 +1,4 @@
+//! Several results side by side.
+
+pub(crate) mod metrics;
+mod plot;

@@ -1,0 +1,315 @@
+//! `process.map`, `process.features` and `process.images`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pipe_core::{Demand, Failure, Interrupt, Item, Job, Kind, Map, OnError, Pace, Stage, Worker};
+use pipe_spec::{FolderPath, TreePath, types};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::command::validate;
+use super::worker::{self, Answer};
+use crate::features::encode_features;
+use crate::preprocess::decode_photo;
+
+/// The module that a Python function is served with.
+const PYTHON: &str = include_str!("../../python/pipe_map.py");
+
+/// A command that is given items.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// The command, as it would be typed. It is started once for each worker, reads JSON lines and
+    /// answers with JSON lines.
+    pub command: String,
+    /// Scripts and programs that it runs; items are computed again when their content changes.
+    #[serde(default)]
+    pub code: Vec<TreePath>,
+    /// Variables of the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The folder that it runs in, rather than that of the pipeline's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<FolderPath>,
+    /// Items that a worker is given at once.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub batch_size: u32,
+    /// How many workers there are at most; one a core when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub workers: Option<u32>,
+    /// Seconds that a batch may take before its worker is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub timeout: Option<f64>,
+    /// How often an item that failed, or that its worker died over, is tried again, alone.
+    #[serde(default = "default_retries")]
+    #[schemars(range(max = 100))]
+    pub retries: u32,
+    /// What to do with an item that cannot be computed.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            command: String::new(),
+            code: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: None,
+            batch_size: default_batch(),
+            workers: None,
+            timeout: None,
+            retries: default_retries(),
+            on_error: OnError::default(),
+        }
+    }
+}
+
+fn default_batch() -> u32 {
+    16
+}
+
+fn default_retries() -> u32 {
+    1
+}
+
+/// Has a command compute a JSON value for each photo.
+///
+/// The command is started once for each worker and given lines such as
+/// `{"id": 0, "name": "a.jpg", "path": "/.../0-a.jpg"}`, and an empty line behind each batch. For each
+/// item it answers with a line, in any order: `{"id": 0, "value": ...}`, or `{"id": 0, "error": "why"}`.
+/// What it writes to stderr is the node's log. A Python function is served by the module `pipe_map`,
+/// which is at hand: `from pipe_map import serve; serve(function)`. Items are cached one by one; of a
+/// command that dies only the batch in flight is lost, and tried again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ProcessMap(pub Process);
+
+/// Has a command compute a feature vector for each photo.
+///
+/// As `process.map`, with answers `{"id": 0, "features": [0.1, 0.2, ...]}`: as many numbers for each
+/// photo.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ProcessFeatures(pub Process);
+
+/// Has a command compute an image for each photo.
+///
+/// As `process.map`, with answers `{"id": 0, "image": "/.../0.png"}`: the path of an image file, which
+/// is taken away when it lies in the folder `$out`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ProcessImages(pub Process);
+
+/// What a command answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gives {
+    Values,
+    Features,
+    Images,
+}
+
+macro_rules! process_kind {
+    ($kind:ident, $name:expr, $artifact:ty, $output:expr, $gives:expr) => {
+        impl Kind for $kind {
+            const NAME: &'static str = $name;
+            const VERSION: u32 = 1;
+            type Inputs = types::Records;
+            const INPUTS: &'static [&'static str] = &["records"];
+            type Outputs = $artifact;
+            const OUTPUTS: &'static [&'static str] = &[$output];
+            const NOT_OF_ITEMS: &'static [&'static str] = &["on_error"];
+            const NOT_OF_KEY: &'static [&'static str] = &["batch_size", "workers", "timeout", "retries"];
+
+            fn demand(&self) -> Demand {
+                Demand::Cores
+            }
+
+            fn validate(&self) -> Result<(), Failure> {
+                validate(&self.0.command, &self.0.env, self.0.timeout)
+            }
+        }
+
+        impl Map for $kind {
+            fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
+                Ok(Box::new(Shop::open(&self.0, $name, $gives, job)?))
+            }
+
+            fn meta(&self, before: &Value, _: &Job<'_>) -> Result<Value, Failure> {
+                let mut meta = before.clone();
+                meta["process"] = json!({ "kind": $name, "command": self.0.command });
+                Ok(meta)
+            }
+
+            fn on_error(&self) -> OnError {
+                self.0.on_error
+            }
+        }
+    };
+}
+
+process_kind!(ProcessMap, "process.map", types::Values, "values", Gives::Values);
+process_kind!(ProcessFeatures, "process.features", types::Features, "features", Gives::Features);
+process_kind!(ProcessImages, "process.images", types::Images, "images", Gives::Images);
+
+/// The stage: what all workers share.
+struct Shop {
+    workshop: Arc<Workshop>,
+    batch_size: usize,
+    workers: usize,
+    started: AtomicUsize,
+    _folder: TempDir,
+}
+
+/// What a worker must know.
+pub(super) struct Workshop {
+    pub(super) command: String,
+    pub(super) cwd: PathBuf,
+    pub(super) env: BTreeMap<String, String>,
+    /// A folder for items on their way.
+    pub(super) folder: PathBuf,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retries: u32,
+    gives: Gives,
+    interrupt: Interrupt,
+    deaths: Mutex<Deaths>,
+}
+
+/// Items that broke a new worker, one after another.
+#[derive(Default)]
+struct Deaths {
+    in_a_row: usize,
+    /// Why nothing can be computed with the command.
+    broken: Option<String>,
+}
+
+impl Shop {
+    fn open(process: &Process, kind: &str, gives: Gives, job: &Job<'_>) -> Result<Self, Failure> {
+        let refused = |error: std::io::Error| {
+            Failure::new("pipe::store", format!("cannot prepare the command's folder: {error}"))
+                .help("see that the disk has room and the store may be written")
+        };
+        let tmp = job.store.root().join("tmp");
+        let folder = tempfile::Builder::new().prefix("work-").tempdir_in(tmp).map_err(refused)?;
+        let python = folder.path().join("python");
+        fs::create_dir(&python).map_err(refused)?;
+        fs::write(python.join("pipe_map.py"), PYTHON).map_err(refused)?;
+        let mut env = process.env.clone();
+        env.insert("PIPE_KIND".to_owned(), kind.to_owned());
+        let given = env.get("PYTHONPATH").cloned().or_else(|| std::env::var("PYTHONPATH").ok());
+        let python = python.to_string_lossy();
+        let path = given.map_or_else(|| python.to_string(), |given| format!("{python}:{given}"));
+        env.insert("PYTHONPATH".to_owned(), path);
+        let workshop = Workshop {
+            command: process.command.clone(),
+            cwd: process.cwd.as_ref().map_or(job.folder(), FolderPath::path).to_owned(),
+            env,
+            folder: folder.path().to_owned(),
+            timeout: process.timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok()),
+            retries: process.retries,
+            gives,
+            interrupt: job.interrupt(),
+            deaths: Mutex::default(),
+        };
+        Ok(Self {
+            workshop: Arc::new(workshop),
+            batch_size: process.batch_size as usize,
+            workers: process.workers.map_or(job.threads, |workers| workers as usize),
+            started: AtomicUsize::new(0),
+            _folder: folder,
+        })
+    }
+}
+
+impl Stage for Shop {
+    fn pace(&self) -> Pace {
+        Pace::Batches { size: self.batch_size, workers: self.workers }
+    }
+
+    fn worker(&self) -> Box<dyn Worker> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        Box::new(Computing(worker::Worker::new(self.workshop.clone(), number)))
+    }
+
+    fn log(&self) -> Option<Vec<u8>> {
+        fs::read(self.workshop.log()).ok().filter(|log| !log.is_empty())
+    }
+}
+
+struct Computing(worker::Worker);
+
+impl Worker for Computing {
+    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
+        self.0.compute(&items)
+    }
+}
+
+impl Workshop {
+    /// Where workers write what is not an answer.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Whether the run is to stop.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.interrupt.is_set()
+    }
+
+    /// Why nothing can be computed with the command.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner).broken.clone()
+    }
+
+    /// A worker died. One that does so over several items, each alone and before it answered anything,
+    /// would die over every item.
+    pub(super) fn note_death(&self, alone: bool, reason: &str, most: usize) {
+        let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
+        deaths.in_a_row += usize::from(alone);
+        if deaths.in_a_row >= most {
+            deaths.broken = Some(reason.to_owned());
+        }
+    }
+
+    /// A worker did what it was to do.
+    pub(super) fn note_life(&self) {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner).in_a_row = 0;
+    }
+
+    /// The bytes of an item, of what the command answered.
+    pub(super) fn take(&self, answer: &Value, out: &Path) -> Answer {
+        let missing = |key: &str| format!("the command answered without `{key}`");
+        match self.gives {
+            Gives::Values => {
+                let value = answer.get("value").ok_or_else(|| missing("value"))?;
+                serde_json::to_vec(value).map_err(|error| error.to_string())
+            }
+            Gives::Features => {
+                let numbers = answer["features"].as_array().ok_or_else(|| missing("features"))?;
+                let number = |value: &Value| value.as_f64().map(|number| number as f32);
+                let numbers: Option<Vec<f32>> = numbers.iter().map(number).collect();
+                let finite = numbers.filter(|numbers| !numbers.is_empty() && numbers.iter().all(|n| n.is_finite()));
+                let features = finite.ok_or("the command's `features` are not a list of finite numbers")?;
+                Ok(encode_features(&features))
+            }
+            Gives::Images => {
+                let path = Path::new(answer["image"].as_str().ok_or_else(|| missing("image"))?);
+                let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                if path.starts_with(out) {
+                    // What is left goes with the folder.
+                    let _ = fs::remove_file(path);
+                }
+                decode_photo(&bytes).map(|pixels| pixels.encode())
+            }
+        }
+    }
+}

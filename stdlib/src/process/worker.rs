@@ -1,0 +1,231 @@
+//! A command that is kept running and given items as JSON lines.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pipe_core::Item;
+use serde_json::{Value, json};
+
+use super::command::{Running, shell};
+use super::map::Workshop;
+
+/// How often a wait looks up whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a worker may take to end when there are no more items.
+const GRACE: Duration = Duration::from_secs(2);
+/// Items that broke a new worker one after another, after which it is the command that is broken.
+const DEATHS: usize = 3;
+
+/// What became of an item: its bytes, or why there are none.
+pub(super) type Answer = Result<Vec<u8>, String>;
+
+/// Gives items to a command, started when first needed and again after it died.
+pub(super) struct Worker {
+    workshop: Arc<Workshop>,
+    /// A number that tells its files from those of other workers.
+    number: usize,
+    process: Option<Process>,
+    next_id: u64,
+}
+
+struct Process {
+    running: Running,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// The folder that it may write images into.
+    out: PathBuf,
+}
+
+impl Worker {
+    pub(super) fn new(workshop: Arc<Workshop>, number: usize) -> Self {
+        Self { workshop, number, process: None, next_id: 0 }
+    }
+
+    /// Has items computed: all at once, then those that failed one by one, as often as they are
+    /// to be tried again.
+    pub(super) fn compute(&mut self, items: &[Item<'_>]) -> Vec<Answer> {
+        let mut answers = self.batch(&items.iter().collect::<Vec<_>>());
+        for _ in 0..self.workshop.retries {
+            for (answer, item) in answers.iter_mut().zip(items) {
+                if answer.is_err() && !self.workshop.has_stopped() {
+                    *answer = self.batch(&[item]).pop().unwrap_or_else(|| Err("no answer".to_owned()));
+                }
+            }
+        }
+        answers
+    }
+
+    /// Gives the command a batch and takes its answers.
+    fn batch(&mut self, items: &[&Item<'_>]) -> Vec<Answer> {
+        if let Some(broken) = self.workshop.broken() {
+            return vec![Err(broken); items.len()];
+        }
+        let mut answers: Vec<Option<Answer>> = vec![None; items.len()];
+        let result = self.ask(items, &mut answers);
+        if let Err(reason) = &result {
+            // What it was at when it died is not known to be done.
+            self.process = None;
+            let died_first = items.len() == 1 && answers.iter().all(Option::is_none);
+            self.workshop.note_death(died_first, reason, DEATHS);
+        } else {
+            self.workshop.note_life();
+        }
+        let reason = result.err().unwrap_or_else(|| "the command did not answer for it".to_owned());
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect()
+    }
+
+    fn ask(&mut self, items: &[&Item<'_>], answers: &mut [Option<Answer>]) -> Result<(), String> {
+        let first = self.next_id;
+        self.next_id += items.len() as u64;
+        let folder = self.workshop.folder.join(self.number.to_string());
+        let made = || -> std::io::Result<Vec<PathBuf>> {
+            fs::create_dir_all(&folder)?;
+            let place = |(at, item): (usize, &&Item<'_>)| {
+                let name = Path::new(item.id).file_name().unwrap_or_default().to_string_lossy();
+                let path = folder.join(format!("{}-{name}", first + at as u64));
+                fs::write(&path, &item.bytes).map(|()| path)
+            };
+            items.iter().enumerate().map(place).collect()
+        };
+        let paths = made().map_err(|error| format!("cannot write the item for the command: {error}"))?;
+        let answered = self.exchange(items, &paths, first, answers);
+        for path in &paths {
+            // What is left goes with the folder.
+            let _ = fs::remove_file(path);
+        }
+        answered
+    }
+
+    fn exchange(
+        &mut self,
+        items: &[&Item<'_>],
+        paths: &[PathBuf],
+        first: u64,
+        answers: &mut [Option<Answer>],
+    ) -> Result<(), String> {
+        let workshop = self.workshop.clone();
+        let process = match &mut self.process {
+            Some(process) => process,
+            none => none.insert(Process::start(&workshop, self.number)?),
+        };
+        let mut lines = String::new();
+        for ((at, item), path) in items.iter().enumerate().zip(paths) {
+            let line = json!({ "id": first + at as u64, "name": item.id, "path": path });
+            lines.push_str(&format!("{line}\n"));
+        }
+        lines.push('\n');
+        let sent = process.stdin.as_mut().map(|stdin| stdin.write_all(lines.as_bytes()).and_then(|()| stdin.flush()));
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(process.death(&workshop));
+        }
+        let began = Instant::now();
+        let mut missing: HashMap<u64, usize> = (0..items.len()).map(|at| (first + at as u64, at)).collect();
+        while !missing.is_empty() {
+            let line = match process.lines.recv_timeout(LOOK) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return Err(process.death(&workshop)),
+                Err(RecvTimeoutError::Timeout) if workshop.has_stopped() => {
+                    process.running.stop();
+                    return Err("the run was stopped".to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(timeout) = workshop.timeout.filter(|timeout| began.elapsed() > *timeout) {
+                        process.running.stop();
+                        return Err(format!("the command did not answer within {} s", timeout.as_secs_f64()));
+                    }
+                    continue;
+                }
+            };
+            let answer: Option<Value> = serde_json::from_str(&line).ok();
+            let id = answer.as_ref().and_then(|answer| answer["id"].as_u64());
+            let Some((answer, at)) = answer.zip(id.and_then(|id| missing.remove(&id))) else {
+                process.running.stop();
+                let shown: String = line.chars().take(80).collect();
+                return Err(format!("the command answered `{shown}`, which is no answer to an item"));
+            };
+            answers[at] = Some(match answer["error"].as_str() {
+                Some(error) => Err(error.to_owned()),
+                None => workshop.take(&answer, &process.out),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Process {
+    fn start(workshop: &Workshop, number: usize) -> Result<Self, String> {
+        let out = workshop.folder.join(format!("out-{number}"));
+        fs::create_dir_all(&out).map_err(|error| format!("cannot make a folder for the command: {error}"))?;
+        let mut env = workshop.env.clone();
+        env.insert("out".to_owned(), out.to_string_lossy().into_owned());
+        let log = File::options().create(true).append(true).open(workshop.log());
+        let log = log.map_err(|error| format!("cannot keep what the command writes: {error}"))?;
+        let mut command = shell(&workshop.command, &workshop.cwd, &env);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut running = Running::start(&mut command).map_err(|failure| failure.message().to_owned())?;
+        let stdin = running.child.stdin.take();
+        let stdout = running.child.stdout.take().ok_or("the command has no output")?;
+        Ok(Self { stdin, lines: read(stdout), running, out })
+    }
+
+    /// Why it answers no more.
+    fn death(&mut self, workshop: &Workshop) -> String {
+        // Its output is closed, so it is about to end, if it has not.
+        let began = Instant::now();
+        let mut ended = None;
+        while ended.is_none() && began.elapsed() < GRACE {
+            ended = self.running.ended().ok().flatten();
+            thread::sleep(Duration::from_millis(1));
+        }
+        let how = match ended {
+            Some(status) => format!("the command ended with {status}"),
+            None => {
+                self.running.stop();
+                "the command closed its output".to_owned()
+            }
+        };
+        let log = fs::read(workshop.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let last = log.lines().rev().find(|line| !line.trim().is_empty());
+        last.map_or_else(|| how.clone(), |last| format!("{how}: {}", last.trim()))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // At the end of its input it is to end.
+        drop(self.stdin.take());
+        let began = Instant::now();
+        while matches!(self.running.ended(), Ok(None)) {
+            if began.elapsed() > GRACE {
+                self.running.stop();
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Reads lines on a thread of its own, so that a wait for one can end.
+fn read(stdout: ChildStdout) -> Receiver<String> {
+    let (send, receive) = channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        while matches!(lines.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            line.clear();
+            if !text.is_empty() && send.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
