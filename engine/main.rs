@@ -3,8 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match pipe_stdlib::kinds() {
-        Ok(kinds) => pipe_cli::main(kinds),
-        Err(_) => ExitCode::FAILURE,
-    }
+    pipe::main(pipe::kinds())
 }

@@ -1,7 +1,7 @@
 //! Metrics against scikit-learn.
 
 use crate::common::{floats, json_fixture};
-use pipe_stdlib::metrics::Metrics;
+use pipe_stdlib::eval::metrics::Metrics;
 use serde_json::Value;
 
 fn near(found: f64, expected: &Value, what: &str) {

@@ -3,41 +3,41 @@
 //! Each kind is its params struct: doc comments document it, and an implementation of the
 //! engine's traits says what it does.
 
-mod compare;
-mod dataset;
+pub mod compare;
+pub mod dataset;
 mod device;
-mod eval;
-mod features;
-mod preprocess;
-mod process;
-mod split;
-mod train;
+pub mod eval;
+pub mod features;
+pub mod preprocess;
+pub mod process;
+pub mod split;
+pub mod train;
 
-pub use eval::metrics;
 use pipe_core::Kinds;
 use pipe_spec::{ArtifactType, ShapeError};
 
-/// Every kind of the standard library.
+/// Every kind of the standard library, and the pipelines that others may use.
 ///
 /// # Errors
 /// When a params struct has a type that the language does not know: a mistake in this crate.
 pub fn kinds() -> Result<Kinds, ShapeError> {
     let mut kinds = Kinds::default();
-    kinds.source::<dataset::csv::Csv>()?;
-    kinds.source::<dataset::folder::Folder>()?;
-    kinds.whole::<dataset::synthetic::Synthetic>()?;
-    kinds.whole::<split::hash::HashSplit>()?;
-    kinds.map::<preprocess::image::PreprocessImage>()?;
-    kinds.map::<features::backbone::BackboneFeatures>()?;
-    kinds.whole::<train::head::TrainHead>()?;
-    kinds.whole::<eval::classifier::EvalClassifier>()?;
-    kinds.whole::<compare::metrics::CompareMetrics>()?;
-    kinds.whole::<process::shell::Shell>()?;
-    kinds.map::<process::map::ProcessMap>()?;
-    kinds.map::<process::map::ProcessFeatures>()?;
-    kinds.map::<process::map::ProcessImages>()?;
+    kinds.source::<dataset::Csv>()?;
+    kinds.source::<dataset::Folder>()?;
+    kinds.whole::<dataset::Synthetic>()?;
+    kinds.whole::<split::HashSplit>()?;
+    kinds.map::<preprocess::PreprocessImage>()?;
+    kinds.map::<features::BackboneFeatures>()?;
+    kinds.whole::<train::TrainHead>()?;
+    kinds.whole::<eval::EvalClassifier>()?;
+    kinds.whole::<compare::CompareMetrics>()?;
+    kinds.whole::<process::Shell>()?;
+    kinds.map::<process::ProcessMap>()?;
+    kinds.map::<process::ProcessFeatures>()?;
+    kinds.map::<process::ProcessImages>()?;
     kinds.writer(ArtifactType::Images, preprocess::files::write);
     kinds.writer(ArtifactType::Features, features::files::write);
     kinds.writer(ArtifactType::Values, process::files::write);
+    kinds.pipeline("stdlib/transfer", include_str!("../pipelines/transfer.yaml"));
     Ok(kinds)
 }

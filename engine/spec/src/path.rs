@@ -36,6 +36,18 @@ macro_rules! path_param {
             }
         }
 
+        impl From<&Path> for $name {
+            fn from(path: &Path) -> Self {
+                Self(path.to_owned())
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(path: &str) -> Self {
+                Self(path.into())
+            }
+        }
+
         impl JsonSchema for $name {
             fn schema_name() -> Cow<'static, str> {
                 stringify!($name).into()

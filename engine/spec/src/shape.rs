@@ -254,6 +254,29 @@ impl Shape {
         })
     }
 
+    /// The value with another text for each path in it.
+    pub fn map_paths(&self, value: &Value, path: &impl Fn(&str) -> String) -> Value {
+        match (self, value) {
+            (Self::File | Self::Tree | Self::Folder, Value::String(text)) => path(text).into(),
+            (Self::List { item, .. }, Value::Array(values)) => {
+                values.iter().map(|value| item.map_paths(value, path)).collect()
+            }
+            (Self::Map(shape), Value::Object(map)) => {
+                map.iter().map(|(key, value)| (key.clone(), shape.map_paths(value, path))).collect()
+            }
+            (Self::Struct(fields), Value::Object(map)) => {
+                let shape = |key: &str| fields.iter().find(|field| field.name == key).map(|field| &field.shape);
+                let value = |key: &str, value: &Value| shape(key).map(|shape| shape.map_paths(value, path));
+                map.iter().map(|(key, held)| (key.clone(), value(key, held).unwrap_or_else(|| held.clone()))).collect()
+            }
+            (Self::OneOf(shapes), value) => match shapes.iter().find(|shape| shape.fits(value)) {
+                Some(shape) => shape.map_paths(value, path),
+                None => value.clone(),
+            },
+            (_, value) => value.clone(),
+        }
+    }
+
     /// Whether a decoded value is of this shape, bounds aside.
     fn fits(&self, value: &Value) -> bool {
         match (self, value) {

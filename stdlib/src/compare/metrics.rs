@@ -16,24 +16,18 @@ use super::plot::{self, Point};
 /// nodes that give metrics. The first output says which is the best, with a table of all;
 /// `files` holds the table as `comparison.csv` and a plot as `comparison.svg`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct CompareMetrics {
     /// The metric that decides: `accuracy`, or with dots one further inside, `validation.loss`.
-    #[serde(default = "default_metric")]
     pub metric: String,
     /// What is better.
-    #[serde(default)]
     pub goal: Goal,
 }
 
 impl Default for CompareMetrics {
     fn default() -> Self {
-        Self { metric: default_metric(), goal: Goal::default() }
+        Self { metric: "accuracy".to_owned(), goal: Goal::Auto }
     }
-}
-
-fn default_metric() -> String {
-    "accuracy".to_owned()
 }
 
 /// What is better.

@@ -1,4 +1,6 @@
 //! Several results side by side.
 
-pub(crate) mod metrics;
+mod metrics;
 mod plot;
+
+pub use metrics::{CompareMetrics, Goal};

@@ -17,34 +17,42 @@ use serde::{Deserialize, Serialize};
 /// a file is looked up in each in turn. Nothing is ever written into them.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Csv {
+pub struct Csv {
     /// The table, with a header line.
-    labels: FilePath,
+    pub labels: FilePath,
     /// The object trees, in the order in which they are searched. Without any, the rows have
     /// labels but no files.
     #[serde(default)]
-    objects: Vec<FolderPath>,
+    pub objects: Vec<FolderPath>,
     /// The column that holds the file's name.
     #[serde(default = "default_id")]
-    id: String,
+    pub id: String,
     /// The column that holds the label.
     #[serde(default = "default_value")]
-    value: String,
+    pub value: String,
     /// What a file is known by.
     #[serde(default)]
-    identity: Identity,
+    pub identity: Identity,
 }
 
 /// What a file is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Identity {
+pub enum Identity {
     /// Its bytes, which are read whenever they may have changed.
     #[default]
     Content,
     /// Its name, the SHA-1 of its bytes. So large trees need not be read to find that nothing
     /// changed; the SHA-1 is checked when the bytes are read anyway.
     Name,
+}
+
+impl Csv {
+    /// A table of labels without files, its columns named as usual.
+    pub fn new(labels: impl Into<FilePath>) -> Self {
+        let (id, value) = (default_id(), default_value());
+        Self { labels: labels.into(), objects: Vec::new(), id, value, identity: Identity::default() }
+    }
 }
 
 fn default_id() -> String {

@@ -19,9 +19,9 @@ const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "
 /// with a dot are passed over.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Folder {
+pub struct Folder {
     /// The folder with the classes' folders.
-    path: FolderPath,
+    pub path: FolderPath,
 }
 
 impl Kind for Folder {

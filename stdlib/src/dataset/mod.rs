@@ -1,6 +1,10 @@
 //! Where the items come from.
 
-pub(crate) mod csv;
+mod csv;
 mod draw;
-pub(crate) mod folder;
-pub(crate) mod synthetic;
+mod folder;
+mod synthetic;
+
+pub use csv::{Csv, Identity};
+pub use folder::Folder;
+pub use synthetic::Synthetic;

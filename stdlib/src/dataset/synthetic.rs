@@ -16,35 +16,25 @@ use super::draw;
 /// at a random place, size and tilt, on a noisy gradient. The same params always give the same
 /// bytes; every image is named by the SHA-1 of its bytes.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Synthetic {
+#[serde(deny_unknown_fields, default)]
+pub struct Synthetic {
     /// How many images, the classes in turn.
-    #[serde(default = "default_count")]
     #[schemars(range(min = 2, max = 1_000_000))]
-    count: u32,
+    pub count: u32,
     /// How many classes.
-    #[serde(default = "default_classes")]
     #[schemars(range(min = 2, max = 6))]
-    classes: u32,
+    pub classes: u32,
     /// The images' width and height in pixels.
-    #[serde(default = "default_size")]
     #[schemars(range(min = 16, max = 1024))]
-    size: u32,
+    pub size: u32,
     /// Where chance starts.
-    #[serde(default)]
-    seed: u32,
+    pub seed: u32,
 }
 
-fn default_count() -> u32 {
-    600
-}
-
-fn default_classes() -> u32 {
-    2
-}
-
-fn default_size() -> u32 {
-    96
+impl Default for Synthetic {
+    fn default() -> Self {
+        Self { count: 600, classes: 2, size: 96, seed: 0 }
+    }
 }
 
 impl Kind for Synthetic {

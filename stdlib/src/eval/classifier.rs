@@ -19,7 +19,7 @@ use crate::train::read_head;
 /// row's probabilities.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EvalClassifier {}
+pub struct EvalClassifier {}
 
 impl Kind for EvalClassifier {
     const NAME: &'static str = "eval.classifier";

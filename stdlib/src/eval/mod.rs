@@ -1,4 +1,6 @@
 //! How good a model is.
 
-pub(crate) mod classifier;
+mod classifier;
 pub mod metrics;
+
+pub use classifier::EvalClassifier;

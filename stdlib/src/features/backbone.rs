@@ -25,23 +25,30 @@ const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.
 /// on the photos beside it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BackboneFeatures {
+pub struct BackboneFeatures {
     /// The network.
-    model: Model,
+    pub model: Model,
     /// A safetensors file with torchvision's names, or `random`.
-    weights: WeightsFrom,
+    pub weights: WeightsFrom,
     /// Where chance starts, with `weights: random`.
     #[serde(default)]
-    seed: u32,
+    pub seed: u32,
     /// What is done to pixels in 0..=1 before they enter the network.
     #[serde(default)]
-    normalize: Normalize,
+    pub normalize: Normalize,
+}
+
+impl BackboneFeatures {
+    /// A network with its weights, pixels as they are.
+    pub fn new(model: Model, weights: WeightsFrom) -> Self {
+        Self { model, weights, seed: 0, normalize: Normalize::None }
+    }
 }
 
 /// A network that is described in the standard library.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Model {
+pub enum Model {
     /// Tan and Le 2019: 4.0 million parameters, 1,280 features.
     EfficientnetB0,
     /// Sandler et al. 2018: 2.2 million parameters, 1,280 features.
@@ -65,8 +72,10 @@ impl Model {
 /// Where weights come from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-enum WeightsFrom {
+pub enum WeightsFrom {
+    /// Chance.
     Random,
+    /// A safetensors file.
     File(FilePath),
 }
 
@@ -98,7 +107,7 @@ impl JsonSchema for WeightsFrom {
 /// What is done to pixels in 0..=1.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Normalize {
+pub enum Normalize {
     /// Nothing.
     #[default]
     None,

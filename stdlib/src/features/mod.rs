@@ -1,7 +1,8 @@
 //! From pixels to feature vectors.
 
-pub(crate) mod backbone;
+mod backbone;
 pub(crate) mod files;
 mod vector;
 
+pub use backbone::{BackboneFeatures, Model, Normalize, WeightsFrom};
 pub(crate) use vector::{decode as decode_features, encode as encode_features};

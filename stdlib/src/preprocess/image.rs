@@ -15,35 +15,42 @@ use super::{Pixels, decode};
 /// The format is told by the content, whatever the name: JPEG, PNG, WebP, GIF, BMP or TIFF. The
 /// result is RGB with 8 bits a channel. A file whose pixels are not all there is an error, never half a photo.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PreprocessImage {
+#[serde(deny_unknown_fields, default)]
+pub struct PreprocessImage {
     /// Width and height of the result in pixels.
-    #[serde(default = "default_size")]
     #[schemars(range(min = 1, max = 4096))]
-    size: u32,
+    pub size: u32,
     /// How a pixel is made from those around it.
-    #[serde(default)]
-    filter: Filter,
+    pub filter: Filter,
     /// What to do about photos that are not square.
-    #[serde(default)]
-    fit: Fit,
+    pub fit: Fit,
     /// With `fit: cover`, the part of the shorter side that is kept: 0.875 resizes to 256 for a
     /// `size` of 224, as timm and torchvision count.
-    #[serde(default = "default_crop")]
     #[schemars(range(min = 0.1, max = 1.0))]
-    crop_pct: f64,
+    pub crop_pct: f64,
     /// Whether photos are turned as their EXIF tag says.
-    #[serde(default)]
-    orientation: Orient,
+    pub orientation: Orient,
     /// What to do with a file that cannot be decoded.
-    #[serde(default)]
-    on_error: OnError,
+    pub on_error: OnError,
+}
+
+impl Default for PreprocessImage {
+    fn default() -> Self {
+        Self {
+            size: 224,
+            filter: Filter::default(),
+            fit: Fit::default(),
+            crop_pct: 1.0,
+            orientation: Orient::default(),
+            on_error: OnError::default(),
+        }
+    }
 }
 
 /// What to do about photos that are not square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Fit {
+pub enum Fit {
     /// Resize both sides, the aspect not kept.
     #[default]
     Stretch,
@@ -54,20 +61,12 @@ enum Fit {
 /// Whether photos are turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Orient {
+pub enum Orient {
     /// As their EXIF tag says.
     #[default]
     Exif,
     /// Never.
     Ignore,
-}
-
-fn default_size() -> u32 {
-    224
-}
-
-fn default_crop() -> f64 {
-    1.0
 }
 
 impl Kind for PreprocessImage {

@@ -2,13 +2,15 @@
 
 mod decode;
 pub(crate) mod files;
-pub(crate) mod image;
+mod image;
 mod pixels;
 mod resize;
 #[cfg(test)]
 mod tests;
 
+pub use image::{Fit, Orient, PreprocessImage};
 pub(crate) use pixels::Pixels;
+pub use resize::Filter;
 
 /// The pixels of an image file as it is, turned as its EXIF says.
 pub(crate) fn decode_photo(bytes: &[u8]) -> Result<Pixels, String> {

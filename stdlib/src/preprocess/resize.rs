@@ -10,7 +10,7 @@ use super::Pixels;
 /// How a pixel is made from those around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Filter {
+pub enum Filter {
     /// The nearest pixel, as Keras' ImageDataGenerator has it.
     Nearest,
     /// A triangle filter, widened when shrinking: torchvision's default.

@@ -3,6 +3,9 @@
 mod command;
 pub(crate) mod files;
 mod guard;
-pub(crate) mod map;
-pub(crate) mod shell;
+mod map;
+mod shell;
 mod worker;
+
+pub use map::{Process, ProcessFeatures, ProcessImages, ProcessMap};
+pub use shell::Shell;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use pipe_core::{Artifact, Failure, Inputs, ItemFailure, Job, Kind, Record, Records, Split, Whole};
 use pipe_spec::types;
@@ -15,26 +16,28 @@ use serde::{Deserialize, Serialize};
 /// validation then keep, in the order of the table, as many rows of each class as their rarest
 /// class has; the surplus goes to train.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HashSplit {
+#[serde(deny_unknown_fields, default)]
+pub struct HashSplit {
     /// The keys of test rows, such as `0..=24`.
-    #[serde(default = "default_test")]
-    test: ByteRange,
+    pub test: ByteRange,
     /// The keys of validation rows, such as `25..=49`.
-    #[serde(default = "default_validation")]
-    validation: ByteRange,
+    pub validation: ByteRange,
     /// What to do about classes of different sizes in test and validation.
-    #[serde(default)]
-    balance: Balance,
+    pub balance: Balance,
     /// Whose last byte the key is.
-    #[serde(default)]
-    by: By,
+    pub by: By,
+}
+
+impl Default for HashSplit {
+    fn default() -> Self {
+        Self { test: (0..=24).into(), validation: (25..=49).into(), balance: Balance::None, by: By::Name }
+    }
 }
 
 /// What to do about classes of different sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Balance {
+pub enum Balance {
     /// Leave them.
     #[default]
     None,
@@ -45,7 +48,7 @@ enum Balance {
 /// What the key is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum By {
+pub enum By {
     /// The hex digits that the item is named by.
     #[default]
     Name,
@@ -56,7 +59,7 @@ enum By {
 /// Bytes from a first to a last, both included, written `0..=24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct ByteRange {
+pub struct ByteRange {
     first: u8,
     last: u8,
 }
@@ -64,6 +67,13 @@ struct ByteRange {
 impl ByteRange {
     fn contains(self, key: u8) -> bool {
         (self.first..=self.last).contains(&key)
+    }
+}
+
+/// An empty range is refused with the other params.
+impl From<RangeInclusive<u8>> for ByteRange {
+    fn from(range: RangeInclusive<u8>) -> Self {
+        Self { first: *range.start(), last: *range.end() }
     }
 }
 
@@ -92,14 +102,6 @@ impl JsonSchema for ByteRange {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": r"^\d{1,3}\.\.=\d{1,3}$", "examples": ["0..=24"] })
     }
-}
-
-fn default_test() -> ByteRange {
-    ByteRange { first: 0, last: 24 }
-}
-
-fn default_validation() -> ByteRange {
-    ByteRange { first: 25, last: 49 }
 }
 
 impl Kind for HashSplit {

@@ -1,3 +1,5 @@
 //! Which items a model learns from, and which it is judged by.
 
-pub(crate) mod hash;
+mod hash;
+
+pub use hash::{Balance, By, ByteRange, HashSplit};

@@ -24,28 +24,30 @@ use crate::features::decode_features;
 /// the loss and accuracy on the train rows (mean over the epoch's steps, as Keras counts) and on
 /// the validation rows.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TrainHead {
+#[serde(deny_unknown_fields, default)]
+pub struct TrainHead {
     /// How often the train rows are gone through.
-    #[serde(default = "default_epochs")]
     #[schemars(range(min = 1, max = 100_000))]
-    epochs: u32,
+    pub epochs: u32,
     /// Rows a step; the last step of an epoch takes what is left.
-    #[serde(default = "default_batch")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    batch_size: u32,
+    pub batch_size: u32,
     /// How weights follow gradients.
-    #[serde(default)]
-    optimizer: Optimizer,
+    pub optimizer: Optimizer,
     /// Where chance starts: the first weights, and the order of the rows in each epoch.
-    #[serde(default)]
-    seed: u32,
+    pub seed: u32,
+}
+
+impl Default for TrainHead {
+    fn default() -> Self {
+        Self { epochs: 10, batch_size: 512, optimizer: Optimizer::default(), seed: 0 }
+    }
 }
 
 /// How weights follow gradients.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Optimizer {
+pub enum Optimizer {
     /// Kingma and Ba 2015, with PyTorch's defaults.
     Adam {
         /// Learning rate.
@@ -65,20 +67,19 @@ enum Optimizer {
 /// A decay in 0..1.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Beta(#[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))] f64);
+pub struct Beta(#[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1))] pub f64);
 
-impl Default for Optimizer {
-    fn default() -> Self {
-        Self::Adam { lr: default_lr(), betas: default_betas(), eps: default_eps() }
+impl Optimizer {
+    /// Adam with this learning rate, the rest as PyTorch has it.
+    pub fn adam(lr: f64) -> Self {
+        Self::Adam { lr, betas: default_betas(), eps: default_eps() }
     }
 }
 
-fn default_epochs() -> u32 {
-    10
-}
-
-fn default_batch() -> u32 {
-    512
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::adam(default_lr())
+    }
 }
 
 fn default_lr() -> f64 {

@@ -1,6 +1,7 @@
 //! From features to a model.
 
-pub(crate) mod head;
+mod head;
 mod model;
 
+pub use head::{Beta, Optimizer, TrainHead};
 pub(crate) use model::read_head;
