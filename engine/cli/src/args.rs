@@ -78,6 +78,19 @@ Examples:
     Check(QueryArgs),
     /// List the kinds of nodes, or document one
     Nodes(NodesArgs),
+    /// Draw a pipeline: what is cached, what would run, what flows where
+    #[command(after_help = "\
+Examples:
+  pipe graph -o graph.html              a page that works offline
+  pipe graph --format svg -o graph.svg
+  pipe graph --format mermaid           for a README")]
+    Graph(GraphArgs),
+    /// Print a pipeline as plain nodes: sub-pipelines, matrices and params put in
+    Expand(FileOnlyArgs),
+    /// Lay a pipeline's file out, comments kept
+    Fmt(FmtArgs),
+    /// Print the JSON Schema of the language, for editors
+    Schema,
     /// Write a commented starter pipeline
     Init(InitArgs),
     /// Take away what no kept run gave
@@ -90,6 +103,16 @@ pinned always are. The record of every run stays, its metrics too: only what it 
     /// Look at the store itself
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Print what a shell runs to complete words at Tab
+    #[command(after_help = "\
+Examples:
+  source <(pipe completions bash)                                 in ~/.bashrc
+  source <(pipe completions zsh)                                  in ~/.zshrc
+  pipe completions fish | source                                  in ~/.config/fish/config.fish
+  pipe completions powershell | Out-String | Invoke-Expression    in $PROFILE")]
+    Completions(CompletionsArgs),
+    /// Write man pages
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,6 +179,9 @@ pub(crate) struct RunArgs {
     /// Threads to use [default: one a core]
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Run again whenever a file that matters changes, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// Run what does not need a failed node
     #[arg(long, short = 'k')]
     pub(crate) keep_going: bool,
@@ -307,6 +333,95 @@ pub(crate) struct NodesArgs {
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+/// A picture's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// For Markdown pages
+    Mermaid,
+    /// For Graphviz
+    Dot,
+    /// A picture
+    Svg,
+    /// A page that works offline
+    Html,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GraphArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// What to draw; by default what the file's ending says, or mermaid
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<GraphFormat>,
+    /// The file to write, rather than stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+impl GraphArgs {
+    /// The format that is asked for, or that the file's ending says.
+    pub(crate) fn format(&self) -> GraphFormat {
+        let ending = self.output.as_ref().and_then(|file| file.extension()?.to_str());
+        self.format.unwrap_or(match ending {
+            Some("html" | "htm") => GraphFormat::Html,
+            Some("svg") => GraphFormat::Svg,
+            Some("dot" | "gv") => GraphFormat::Dot,
+            _ => GraphFormat::Mermaid,
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FileOnlyArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct FmtArgs {
+    /// The files [default: pipe.yaml]
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tell which files are not laid out so; exit code 1 if there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// A shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Elvish,
+    Fish,
+    Powershell,
+    Zsh,
+}
+
+impl Shell {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// The folder to write a page for each command into; without one, the program's page to stdout
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::CommandFactory;
-use pipe_lang::declared;
+use pipe_lang::{Outline, outline};
 
 use crate::args::Args;
 use crate::project::DEFAULT_FILE;
@@ -25,7 +25,7 @@ pub(crate) fn of_run(program: &Program, words: &[OsString]) -> Option<String> {
         Some(built) => built.text.clone(),
         None => std::fs::read_to_string(file).ok()?,
     };
-    let (doc, params, profiles) = declared(&file.display().to_string(), &text);
+    let Outline { doc, params, profiles, .. } = outline(&text);
     let mut command = Args::command();
     command.build();
     let mut help = command.find_subcommand_mut("run")?.render_long_help().to_string();

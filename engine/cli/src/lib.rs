@@ -4,7 +4,9 @@
 
 mod args;
 mod commands;
+mod completion;
 mod diagnostic;
+mod graph;
 mod help;
 mod markdown;
 mod number;
@@ -19,10 +21,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 pub use markdown::kinds_as_markdown;
+use pipe_builder::Builder;
 use pipe_core::Kinds;
 
 use crate::args::{Args, Command, StoreCommand};
-use crate::program::Program;
+use crate::program::{Built, Program};
 
 /// How the program ends when it did not do what was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +53,15 @@ pub fn main(kinds: Kinds) -> ExitCode {
     run(&Program { kinds, built: None })
 }
 
+/// The command line over one pipeline that was built in Rust: no file is named.
+pub fn main_of(kinds: Kinds, pipeline: &Builder) -> ExitCode {
+    let built =
+        Built { name: pipeline.name().to_owned(), text: pipeline.to_yaml(&kinds), folder: pipeline.base().to_owned() };
+    run(&Program { kinds, built: Some(built) })
+}
+
 fn run(program: &Program) -> ExitCode {
+    completion::answer(&program.kinds);
     let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
     if let Some(help) = help::of_run(program, &words) {
         return output::result(&help).map_or_else(ExitCode::from, |()| ExitCode::SUCCESS);
@@ -63,14 +74,20 @@ fn run(program: &Program) -> ExitCode {
         Command::Show(args) => commands::show::show(program, &args),
         Command::Check(args) => commands::check::check(program, &args),
         Command::Nodes(args) => commands::nodes::nodes(program, &args),
+        Command::Graph(args) => commands::graph::graph(program, &args),
+        Command::Expand(args) => commands::expand::expand(program, &args),
+        Command::Fmt(args) => commands::format::format(&args),
+        Command::Schema => commands::schema::schema(program),
+        Command::Completions(args) => commands::shells::completions(&args),
+        Command::Man(args) => commands::shells::man(&args),
         Command::Init(args) => commands::init::init(&args),
         Command::Status(args) => commands::status::status(program, &args),
-        Command::Log(args) => commands::log::log(&args),
-        Command::Diff(args) => commands::diff::diff(&args),
+        Command::Log(args) => commands::log::log(program, &args),
+        Command::Diff(args) => commands::diff::diff(program, &args),
         Command::Restore(args) => commands::restore::restore(program, &args),
         Command::Clean(args) => commands::clean::clean(program, &args),
         Command::Gc(args) => commands::gc::gc(&args),
-        Command::Pin(args) => commands::pin::pin(&args),
+        Command::Pin(args) => commands::pin::pin(program, &args),
         Command::Store(StoreCommand::Info(args)) => commands::store::info(&args),
         Command::Store(StoreCommand::Verify(args)) => commands::store::verify(&args),
     };

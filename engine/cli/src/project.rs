@@ -33,6 +33,16 @@ pub(crate) enum Unusable {
     Store(StoreError),
 }
 
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Problems(problems) => problems.fmt(f),
+            Self::Message { message, .. } => message.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Which settings hold where none are given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settings {
@@ -44,7 +54,7 @@ pub(crate) enum Settings {
 
 impl Project {
     pub(crate) fn open(program: &Program, args: &FileArgs, settings: Settings) -> Result<Self, Unusable> {
-        let (file, nodes) = split_words(&args.words);
+        let (file, nodes) = split_words(program, &args.words);
         Self::of_file(program, &file, nodes, &args.given, settings)
     }
 
@@ -79,8 +89,7 @@ impl Project {
             Some(built) => built.text.clone(),
             None => text_of(file)?,
         };
-        let file = program.built.as_ref().map_or_else(|| file.to_owned(), |built| built.folder.join(&built.name));
-        let Place { folder, store, id, .. } = Place::of(&file)?;
+        let Place { folder, store, id, .. } = Place::of(file)?;
         let here = env::current_dir().unwrap_or_default();
         let last = last(&store, &id);
         let given =
@@ -145,7 +154,11 @@ impl Place {
 }
 
 /// The file and the nodes: a first word that ends in `.yaml` or `.yml` is the file.
-pub(crate) fn split_words(words: &[String]) -> (PathBuf, Vec<String>) {
+/// A program that is one pipeline has no files.
+pub(crate) fn split_words(program: &Program, words: &[String]) -> (PathBuf, Vec<String>) {
+    if let Some(built) = &program.built {
+        return (built.folder.join(&built.name), words.to_vec());
+    }
     match words.split_first() {
         Some((first, rest)) if first.ends_with(".yaml") || first.ends_with(".yml") => (first.into(), rest.to_vec()),
         _ => (DEFAULT_FILE.into(), words.to_vec()),

@@ -96,13 +96,25 @@ pub fn check(
     }
 }
 
-/// The params that a pipeline declares and the names of its profiles, of a text that may have
-/// mistakes elsewhere; and what it is for.
-pub fn declared(file: &str, text: &str) -> (String, Vec<Declared>, Vec<String>) {
+/// What a text says at its top, whatever mistakes it has elsewhere.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    /// What the pipeline is for.
+    pub doc: String,
+    /// The params that it declares.
+    pub params: Vec<Declared>,
+    /// The names of its profiles.
+    pub profiles: Vec<String>,
+    /// The names of its nodes, a sub-pipeline or a matrix being one.
+    pub nodes: Vec<String>,
+}
+
+/// What a text says at its top; nothing where it is not YAML.
+pub fn outline(text: &str) -> Outline {
     let mut sources = Sources::default();
-    let id = sources.add(file, text, "");
+    let id = sources.add("", text, "");
     let nothing = Language { kinds: &[], library: &Library::new(), environment: |_| None };
     let mut elaboration = Elaboration::new(Context::new(&mut sources, nothing.environment), nothing);
     let root = reader::read(elaboration.cx.sources, id, &mut elaboration.cx.problems);
-    root.map(|root| elaboration.declared(root)).unwrap_or_default()
+    root.map(|root| elaboration.outline(root)).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
-use crate::check::{Given, Language};
+use crate::check::{Given, Language, Outline};
 use crate::context::Context;
 use crate::declare::{Declaration, declaration};
 use crate::decode::plain;
@@ -147,10 +147,14 @@ impl<'a> Elaboration<'a> {
     }
 
     /// What the head of a text says, whatever else is wrong with it.
-    pub(crate) fn declared(&mut self, root: Tree) -> (String, Vec<Declared>, Vec<String>) {
-        let Some(head) = self.head(root) else { return Default::default() };
-        let profiles = head.profiles.into_iter().map(|(key, _)| key.text).collect();
-        (head.doc, head.declarations.into_iter().map(public).collect(), profiles)
+    pub(crate) fn outline(&mut self, root: Tree) -> Outline {
+        let Some(head) = self.head(root) else { return Outline::default() };
+        Outline {
+            doc: head.doc,
+            params: head.declarations.into_iter().map(public).collect(),
+            profiles: head.profiles.into_iter().map(|(key, _)| key.text).collect(),
+            nodes: head.nodes.into_iter().map(|(key, _)| key.text).collect(),
+        }
     }
 
     /// Reads the keys of a text; `None` when it has no nodes.

@@ -9,7 +9,7 @@ use crate::{Program, Stop, diagnostic, output};
 
 pub(crate) fn check(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
     let json = args.format == Format::Json;
-    let (file, nodes) = split_words(&args.file.words);
+    let (file, nodes) = split_words(program, &args.file.words);
     let checked = Project::part(program, &file, nodes, &args.file.given, Settings::Given).and_then(|project| {
         pipe_core::check_params(&project.pipeline, &program.kinds).map(|()| project).map_err(Unusable::Problems)
     });

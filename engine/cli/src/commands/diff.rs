@@ -9,10 +9,10 @@ use super::log::metrics;
 use super::runs;
 use crate::args::{DiffArgs, Format};
 use crate::project::{Place, split_words};
-use crate::{Stop, diagnostic, output, table};
+use crate::{Program, Stop, diagnostic, output, table};
 
-pub(crate) fn diff(args: &DiffArgs) -> Result<(), Stop> {
-    let (file, words) = split_words(&args.words);
+pub(crate) fn diff(program: &Program, args: &DiffArgs) -> Result<(), Stop> {
+    let (file, words) = split_words(program, &args.words);
     let place = Place::of(&file).map_err(|error| diagnostic::unusable(&error))?;
     let all = runs::of_file(&place.store, Some(&place.id));
     let (one, other) = match words.as_slice() {

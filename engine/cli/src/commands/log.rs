@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::args::{Format, LogArgs};
 use crate::number::{count, seconds};
 use crate::project::{Place, split_words};
-use crate::{Stop, diagnostic, output, table};
+use crate::{Program, Stop, diagnostic, output, table};
 
 /// Metrics that the list shows.
 const SHOWN: [&str; 2] = ["accuracy", "loss"];
 
-pub(crate) fn log(args: &LogArgs) -> Result<(), Stop> {
-    let (file, _) = split_words(&args.file.words);
+pub(crate) fn log(program: &Program, args: &LogArgs) -> Result<(), Stop> {
+    let (file, _) = split_words(program, &args.file.words);
     let place = Place::of(&file).map_err(|error| diagnostic::unusable(&error))?;
     let mut runs = super::runs::of_file(&place.store, if args.all { None } else { Some(&place.id) });
     runs.truncate(args.runs);

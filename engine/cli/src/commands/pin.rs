@@ -5,10 +5,10 @@ use pipe_core::pin as keep;
 use super::runs;
 use crate::args::PinArgs;
 use crate::project::{Place, split_words};
-use crate::{Stop, diagnostic, output};
+use crate::{Program, Stop, diagnostic, output};
 
-pub(crate) fn pin(args: &PinArgs) -> Result<(), Stop> {
-    let (file, words) = split_words(&args.words);
+pub(crate) fn pin(program: &Program, args: &PinArgs) -> Result<(), Stop> {
+    let (file, words) = split_words(program, &args.words);
     let place = Place::of(&file).map_err(|error| diagnostic::unusable(&error))?;
     if words.is_empty() {
         diagnostic::error("which run?", Some("name one: `pipe pin last`; `pipe log` lists them"));

@@ -34,7 +34,7 @@ pub(crate) fn plan(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
     if failed.is_empty() { Ok(()) } else { Err(Stop::Failed) }
 }
 
-pub(super) fn detail(node: &PlannedNode) -> String {
+pub(crate) fn detail(node: &PlannedNode) -> String {
     let mut parts = Vec::new();
     match &node.status {
         Status::Run(reason) => parts.push(reason.clone()),

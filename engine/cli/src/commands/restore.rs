@@ -11,7 +11,7 @@ use crate::project::split_words;
 use crate::{Program, Stop, diagnostic, output};
 
 pub(crate) fn restore(program: &Program, args: &RestoreArgs) -> Result<(), Stop> {
-    let (file, words) = split_words(&args.words);
+    let (file, words) = split_words(program, &args.words);
     let (wanted, to) = match words.as_slice() {
         [wanted] => (wanted, None),
         [wanted, to] => (wanted, Some(Path::new(to))),

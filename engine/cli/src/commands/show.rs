@@ -15,7 +15,7 @@ use crate::project::{Project, Settings, split_words};
 use crate::{Program, Stop, diagnostic, output, table};
 
 pub(crate) fn show(program: &Program, args: &ShowArgs) -> Result<(), Stop> {
-    let (file, words) = split_words(&args.file.words);
+    let (file, words) = split_words(program, &args.file.words);
     let [word] = words.as_slice() else {
         let hint = "name one: `pipe show NODE`, `pipe show NODE.OUTPUT` or `pipe show RUN`";
         diagnostic::error("show what?", Some(hint));
