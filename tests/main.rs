@@ -8,6 +8,7 @@ mod common;
 mod crash;
 mod disk;
 mod docs;
+mod errors;
 mod explain;
 mod flips;
 mod golden;

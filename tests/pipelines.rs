@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::Project;
+use crate::errors::{blocks, shell};
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -44,19 +45,65 @@ fn the_article_runs_on_photos_of_its_layout() {
     assert_eq!(model["parameters"]["head"], 1_281);
 }
 
-#[test]
-fn the_examples_in_the_docs_run() {
-    for page in ["docs/language.md", "README.md"] {
-        let page = text(page);
-        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-        for block in blocks {
-            let project = Project::new();
-            // The README's photos and weights are the reader's own.
-            let block = block
-                .replace("dataset.folder, with: { path: photos }", "dataset.synthetic, with: { count: 60, size: 32 }");
-            let block = block.replace("weights/mobilenet_v2.safetensors", "random");
-            project.write("pipe.yaml", block.replace("size: 224", "size: 64"));
-            project.ok(&["run"]);
+/// Runs the blocks of a page, in a new project for each heading. A block that begins with `# file: NAME`
+/// is that file; other YAML is the pipeline, which must run; `sh` blocks are run after the files before
+/// them, `sh setup` blocks before the pipeline.
+fn run_page(page: &str, change: impl Fn(&str) -> String) -> usize {
+    let mut run = 0;
+    for section in text(page).split("\n## ") {
+        let blocks = blocks(section);
+        let project = Project::new();
+        for setup in blocks.iter().filter(|block| block.info == "sh setup") {
+            let ran = shell(&project, &setup.text);
+            assert_eq!(ran.code, 0, "{}\n{}", setup.text, ran.stderr);
         }
+        for block in &blocks {
+            run += 1;
+            let file = block.text.lines().next().and_then(|line| line.strip_prefix("# file: "));
+            match (block.info.as_str(), file) {
+                ("sh setup", _) => {}
+                (_, Some(file)) => project.write(file, &block.text),
+                ("yaml", None) => {
+                    project.write("pipe.yaml", change(&block.text));
+                    let waits = blocks
+                        .iter()
+                        .any(|other| other.text.starts_with("# file: ") && !project.path(name(other)).exists());
+                    if !waits {
+                        project.ok(&["run"]);
+                        project.ok(&["fmt", "--check"]);
+                    }
+                }
+                ("sh", None) => {
+                    let ran = shell(&project, &block.text);
+                    assert_eq!(ran.code, 0, "{page}: {}\n{}", block.text, ran.stderr);
+                }
+                (info, None) => panic!("{page}: a block of {info:?} that nothing runs"),
+            }
+        }
+    }
+    run
+}
+
+/// The file that a block is.
+fn name(block: &crate::errors::Block) -> &str {
+    block.text.lines().next().and_then(|line| line.strip_prefix("# file: ")).unwrap_or_default()
+}
+
+#[test]
+fn every_block_of_the_language_runs() {
+    assert!(run_page("docs/language.md", str::to_owned) > 20);
+}
+
+#[test]
+fn the_examples_in_the_readme_run() {
+    for block in blocks(&text("README.md")).into_iter().filter(|block| block.info == "yaml") {
+        let project = Project::new();
+        // The README's photos and weights are the reader's own.
+        let block = block
+            .text
+            .replace("dataset.folder, with: { path: photos }", "dataset.synthetic, with: { count: 60, size: 32 }")
+            .replace("weights/mobilenet_v2.safetensors", "random");
+        project.write("pipe.yaml", block.replace("size: 224", "size: 64"));
+        project.ok(&["run"]);
     }
 }

@@ -78,6 +78,8 @@ Examples:
     Check(QueryArgs),
     /// List the kinds of nodes, or document one
     Nodes(NodesArgs),
+    /// Explain the code of a mistake, with examples
+    Explain(ExplainArgs),
     /// Draw a pipeline: what is cached, what would run, what flows where
     #[command(after_help = "\
 Examples:
@@ -333,6 +335,12 @@ pub(crate) struct NodesArgs {
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, `pipe::cycle` or `cycle`
+    pub(crate) code: String,
 }
 
 /// A picture's format.

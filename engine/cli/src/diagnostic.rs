@@ -38,7 +38,7 @@ pub(crate) fn warning(message: &str, hint: &str) {
 
 /// Tells what went wrong with the store.
 pub(crate) fn store(failed: &StoreError) -> Stop {
-    error(&failed.to_string(), Some(failed.help()));
+    print(&[Problem::placeless("pipe::store", failed.to_string()).help(failed.help())]);
     Stop::Failed
 }
 

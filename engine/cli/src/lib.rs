@@ -75,6 +75,7 @@ fn run(program: &Program) -> ExitCode {
         Command::Check(args) => commands::check::check(program, &args),
         Command::Nodes(args) => commands::nodes::nodes(program, &args),
         Command::Graph(args) => commands::graph::graph(program, &args),
+        Command::Explain(args) => commands::explain::explain(&args),
         Command::Expand(args) => commands::expand::expand(program, &args),
         Command::Fmt(args) => commands::format::format(&args),
         Command::Schema => commands::schema::schema(program),

@@ -300,7 +300,10 @@ impl<'a> Layout<'a> {
         while let Some(comment) = self.comments.get(self.next).filter(|comment| comment.trails && comment.at < until) {
             let (at, text) = (comment.at, comment.text.clone());
             self.next += 1;
-            self.push("  ");
+            // As far from the value as it was: comments may stand below one another.
+            let before = &self.text[..at];
+            let spaces = before.len() - before.trim_end_matches(' ').len();
+            self.push(&" ".repeat(spaces.max(1)));
             self.push(&text);
             self.written = at + text.len();
         }
@@ -358,10 +361,9 @@ impl<'a> Events<'a> {
                     ScalarStyle::Literal | ScalarStyle::Folded => Form::Lines,
                     _ => Form::Scalar,
                 };
-                let end = match form {
-                    // The parser counts the lines below a block, which may be comments.
-                    Form::Lines => self.lines_end(start, end)?,
-                    _ => start + self.text[start..end.max(start)].trim_end().len(),
+                let (start, end) = match form {
+                    Form::Lines => self.lines(start, end)?,
+                    _ => (start, start + self.text[start..end.max(start)].trim_end().len()),
                 };
                 self.scalars.push((start, end));
                 Some(Value { start, end, form })
@@ -409,30 +411,30 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// Where the lines of a block scalar end: before the first one that is not indented more than the
-    /// line that it begins on. `None` where it says how far it is indented.
-    fn lines_end(&self, start: usize, end: usize) -> Option<usize> {
-        let line = self.text[..start].rfind('\n').map_or(0, |line| line + 1);
-        let header = self.text[start..].lines().next().unwrap_or_default();
-        if header.contains(|c: char| c.is_ascii_digit()) || header.contains('#') {
+    /// Where a block scalar begins and ends. The parser counts from its first line to the next value,
+    /// comments between them too: it ends before the first line that is not indented more than the line
+    /// with its `|`. `None` where that says more than how it ends.
+    fn lines(&self, first: usize, end: usize) -> Option<(usize, usize)> {
+        let start = self.text[..first].rfind(['|', '>'])?;
+        let header = self.text[start..].lines().next()?;
+        if !matches!(header.trim_end().get(1..)?, "" | "-" | "+") {
             return None;
         }
-        let width = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
-        let outer = width(self.text[line..].lines().next().unwrap_or_default());
+        let line = self.text[..start].rfind('\n').map_or(0, |line| line + 1);
+        let outer = self.text[line..].len() - self.text[line..].trim_start_matches([' ', '-']).len();
+        let mut at = start + header.len() + 1;
         let mut found = start + header.len();
-        let mut at = found;
-        for line in self.text.get(at..end.max(at))?.split_inclusive('\n').skip(1) {
+        for line in self.text.get(at..end.max(at)).unwrap_or_default().split_inclusive('\n') {
             at += line.len();
             let spaces = line.len() - line.trim_start_matches(' ').len();
-            if line.trim().is_empty() {
-                continue;
+            if !line.trim().is_empty() {
+                if spaces <= outer {
+                    break;
+                }
+                found = at;
             }
-            if spaces <= outer {
-                break;
-            }
-            found = at + 1;
         }
-        Some(start + self.text[start..found.min(self.text.len())].trim_end().len())
+        Some((start, start + self.text[start..found.min(self.text.len())].trim_end().len()))
     }
 }
 

@@ -36,10 +36,12 @@ impl Reference {
             return Ok(Self { name: name.to_owned(), choices: Vec::new(), output });
         };
         let (inside, after) = rest.split_once(']').ok_or("a `[` without its `]`")?;
-        let output = match after.strip_prefix('.') {
-            Some(output) => Some(output.to_owned()),
-            None if after.is_empty() => None,
-            None => return Err(format!("`{after}` behind the `]`")),
+        // The output may stand before or behind: `head.history[*]`, `head[*].history`.
+        let (name, output) = match (name.split_once('.'), after.strip_prefix('.')) {
+            (None, Some(output)) => (name, Some(output.to_owned())),
+            (Some((name, output)), None) if after.is_empty() => (name, Some(output.to_owned())),
+            (None, None) if after.is_empty() => (name, None),
+            _ => return Err(format!("`{after}` behind the `]`")),
         };
         let choices = inside.split(',').map(str::trim).map(|choice| match choice.split_once('=') {
             Some((axis, "*")) => Ok(Choose::AllOf(axis.trim().to_owned())),

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod diff;
 pub(crate) mod expand;
+pub(crate) mod explain;
 pub(crate) mod format;
 pub(crate) mod gc;
 pub(crate) mod graph;

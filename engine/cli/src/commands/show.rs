@@ -63,8 +63,11 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn new(word: &str) -> Self {
         let output = Reference::parse(word).ok().and_then(|reference| reference.output);
-        let node = output.as_ref().and_then(|output| word.strip_suffix(output.as_str())?.strip_suffix('.'));
-        Self { node: node.unwrap_or(word).to_owned(), output }
+        let node = match &output {
+            Some(output) => word.replacen(&format!(".{output}"), "", 1),
+            None => word.to_owned(),
+        };
+        Self { node, output }
     }
 
     /// What its files are called: the node's name without the values of a matrix.
