@@ -217,6 +217,16 @@ impl<'a> Graph<'a> {
         Some(Ok(manifest))
     }
 
+    /// The digest of all that decides a node's result besides what other nodes give.
+    pub(crate) fn own(&self, index: NodeIndex) -> Option<Digest> {
+        let work = self.work(index);
+        let mut manifest = work.base.as_ref().ok()?.clone();
+        if let Some(reading) = &work.reading {
+            manifest.inputs.insert("content".to_owned(), reading.as_ref().ok()?.result);
+        }
+        Some(manifest.key())
+    }
+
     /// The result of that key in the store, if every output is still there, the items of
     /// collections too.
     pub(crate) fn result(&self, index: NodeIndex, key: Digest) -> Option<NodeResult> {

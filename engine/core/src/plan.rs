@@ -29,6 +29,9 @@ pub struct PlannedNode {
     pub status: Status,
     /// What decides its result; `None` while a node before it has yet to run.
     pub manifest: Option<Manifest>,
+    /// The digest of all that decides its result besides what other nodes give; `None` where files that
+    /// it reads cannot be read.
+    pub own: Option<Digest>,
     /// What differs from the manifest of the last run, where it runs.
     pub changes: Vec<Change>,
     /// Items in all and items in the store, for a node over items whose inputs are known.
@@ -128,6 +131,7 @@ fn plan_node(
         name: graph.name(index).to_owned(),
         status: Status::Cached,
         manifest: None,
+        own: graph.own(index),
         changes: Vec::new(),
         items: None,
         streams_into: streams_into.map(|into| graph.name(into).to_owned()),

@@ -87,6 +87,7 @@ impl Elaboration<'_> {
     fn value(&mut self, id: AxisId, axis: &str, label: Option<Key>, value: &Tree) -> Option<u32> {
         let (text, span) = match (&label, &value.node) {
             (Some(key), _) => (key.text.as_str(), key.span),
+            (None, Node::Scalar(scalar)) if scalar.is_null() => ("", value.span),
             (None, Node::Scalar(scalar)) => (scalar.text.as_str(), value.span),
             (None, Node::Mistake) => return None,
             (None, _) => ("", value.span),

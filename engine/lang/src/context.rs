@@ -78,6 +78,7 @@ impl<'a> Context<'a> {
     pub(crate) fn word(&mut self, tree: &Tree, what: &str) -> Option<String> {
         match &tree.node {
             Node::Scalar(scalar) if !scalar.is_null() => Some(scalar.text.clone()),
+            Node::Mistake => None,
             _ => {
                 let message = format!("{what} is {}, expected text", tree.describe());
                 self.problems.push(Problem::new("pipe::wrong_type", message, tree.span, "expected text"));

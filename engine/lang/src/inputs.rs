@@ -152,6 +152,15 @@ impl Elaboration<'_> {
     /// What is written for one input: a reference, or where it takes many, a list or a mapping of them.
     fn wires_of(&mut self, input: &str, tree: &Tree, many: bool, wires: &mut Vec<Wire>) -> Option<()> {
         let input = input.to_owned();
+        let nothing = matches!(&tree.node, Node::List(items) if items.is_empty())
+            || matches!(&tree.node, Node::Map(entries) if entries.is_empty());
+        if many && nothing {
+            let message = format!("nothing is connected to the input `{input}`");
+            self.cx
+                .problems
+                .push(Problem::new("pipe::missing_input", message, tree.span, "empty").help("name at least one node"));
+            return None;
+        }
         match &tree.node {
             Node::List(items) if many => {
                 for item in items {

@@ -19,8 +19,10 @@ const ASKS: &str = r"\$\{";
 pub fn schema(language: Language<'_>) -> Value {
     let doc = |text: &str| json!({ "description": text });
     let top = |key: &str| match key {
-        "name" => json!({ "type": "string", "description": "What the pipeline is called; the file's name otherwise." }),
-        "doc" => json!({ "type": "string", "description": "What the pipeline is for." }),
+        "name" => {
+            json!({ "type": text()["type"], "description": "What the pipeline is called; the file's name otherwise." })
+        }
+        "doc" => json!({ "type": text()["type"], "description": "What the pipeline is for." }),
         "params" => json!({
             "type": ["object", "null"],
             "description": "Values to change from outside: `name: value`, or `name: { type: int, default: 10 }`.",
@@ -69,12 +71,32 @@ fn param() -> Value {
         "max" => json!({ "type": "number", "description": "The greatest value, of `int` and `float`." }),
         "choices" => json!({ "type": "array", "items": text(), "description": "The words that `text` may be." }),
         "of" => json!({ "enum": declare::TYPES, "description": "What the elements of a `list` are." }),
-        _ => json!({ "type": "string", "description": "What it means." }),
+        _ => json!({ "type": text()["type"], "description": "What it means." }),
     };
     let properties: Map<String, Value> = declare::KEYS.iter().map(|&name| (name.to_owned(), key(name))).collect();
+    let number = |name: &str, value: Value| {
+        json!({ "if": { "properties": { "type": { "const": name } } },
+            "then": { "properties": { "default": or_asks(value.clone()), "min": value, "max": value } } })
+    };
+    let plain = |name: &str, value: Value, more: &str| {
+        let mut properties =
+            json!({ "default": or_asks(value), "min": false, "max": false, "choices": false, "of": false });
+        properties.as_object_mut().map(|properties| properties.remove(more));
+        json!({ "if": { "properties": { "type": { "const": name } } }, "then": { "properties": properties } })
+    };
     json!({
         "if": { "type": "object", "required": ["type"] },
-        "then": { "properties": properties, "additionalProperties": false },
+        "then": {
+            "properties": properties,
+            "additionalProperties": false,
+            "allOf": [
+                number("int", json!({ "type": "integer" })),
+                number("float", json!({ "type": "number" })),
+                plain("bool", json!({ "type": "boolean" }), ""),
+                plain("text", text(), "choices"),
+                plain("list", json!({ "type": "array" }), "of"),
+            ],
+        },
     })
 }
 
@@ -102,7 +124,7 @@ fn node(language: Language<'_>) -> Value {
             json!({ "type": "boolean", "description": "Whether its items are stored even where nothing needs them stored." }),
         ),
         "matrix" => {
-            json!({ "type": ["object", "string"], "description": "Axes and their values: the node fans out over all combinations, and so do those after it.",
+            json!({ "type": ["object", "string"], "pattern": ASKS, "minProperties": 1, "description": "Axes and their values: the node fans out over all combinations, and so do those after it.",
             "properties": {
                 "include": { "type": "array", "items": { "type": "object" }, "description": "Combinations that are added." },
                 "exclude": { "type": "array", "items": { "type": "object" }, "description": "Combinations that are left out." },
@@ -141,11 +163,7 @@ fn of_kind(kind: &Arc<KindSpec>) -> Value {
     if kind.inputs.is_empty() && !kind.more_inputs {
         properties.insert("from".to_owned(), Value::Bool(false));
     } else {
-        let input = |many: bool| match many {
-            true => json!({ "anyOf": [reference(), { "type": "array", "items": reference() },
-                { "type": "object", "additionalProperties": reference() }] }),
-            false => reference(),
-        };
+        let input = |many: bool| if many { references() } else { reference() };
         let named: Map<String, Value> =
             kind.inputs.iter().map(|port| (port.name.to_owned(), input(port.many))).collect();
         let names: Vec<&str> = kind.inputs.iter().map(|port| port.name).collect();
@@ -156,7 +174,8 @@ fn of_kind(kind: &Arc<KindSpec>) -> Value {
             forms.push(reference());
         }
         if kind.more_inputs || matches!(kind.inputs.as_slice(), [only] if only.many) {
-            forms.push(json!({ "type": "array", "items": reference() }));
+            let least = usize::from(!kind.more_inputs);
+            forms.push(json!({ "type": "array", "items": reference(), "minItems": least }));
         }
         properties
             .insert("from".to_owned(), json!({ "anyOf": forms, "description": "Where the node's inputs come from." }));
@@ -164,7 +183,7 @@ fn of_kind(kind: &Arc<KindSpec>) -> Value {
     let outputs: Map<String, Value> = kind
         .outputs
         .iter()
-        .map(|port| (port.name.to_owned(), json!({ "type": "string", "description": port.artifact.to_string() })))
+        .map(|port| (port.name.to_owned(), json!({ "type": text()["type"], "description": port.artifact.to_string() })))
         .collect();
     let paths = json!({ "type": "object", "properties": outputs, "additionalProperties": false });
     properties.insert("export".to_owned(), json!({ "anyOf": [text(), paths] }));
@@ -191,6 +210,11 @@ fn with_asks(schema: &Value) -> Value {
     }
     if let Some(Value::Object(properties)) = map.get_mut("properties") {
         properties.values_mut().for_each(|value| *value = or_asks(with_asks(value)));
+        // As strict as the decoder, whatever serde would let pass.
+        map.insert("additionalProperties".to_owned(), false.into());
+        if map.get("required").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+            map.insert("type".to_owned(), json!(["object", "null"]));
+        }
     }
     for key in ["items", "additionalProperties"] {
         if let Some(value) = map.get_mut(key).filter(|value| value.is_object()) {
@@ -216,7 +240,13 @@ fn or_asks(schema: Value) -> Value {
 }
 
 fn reference() -> Value {
-    json!({ "type": "string" })
+    text()
+}
+
+/// One reference or several.
+fn references() -> Value {
+    json!({ "anyOf": [reference(), { "type": "array", "items": reference(), "minItems": 1 },
+        { "type": "object", "additionalProperties": reference(), "minProperties": 1 }] })
 }
 
 fn text() -> Value {

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipe_core::{Context, Interrupt, Options};
+use pipe_store::Digest;
 
 use crate::args::{Format, RunArgs};
 use crate::progress::progress;
@@ -24,9 +25,10 @@ pub(crate) fn run(program: &Program, args: &RunArgs) -> Result<(), Stop> {
         return once(program, args, &interrupt);
     }
     loop {
+        // Before the run, so that what changes meanwhile is run again.
+        let seen = Seen::now(program, args);
         // What went wrong has been told; another try comes with the next change.
         let _ = once(program, args, &interrupt);
-        let seen = Seen::now(program, args);
         if args.format == Format::Text {
             output::message("watching; Ctrl-C ends it\n");
         }
@@ -70,12 +72,12 @@ fn once(program: &Program, args: &RunArgs, interrupt: &Interrupt) -> Result<(), 
     }
 }
 
-/// All that decides what a run would do: the texts, and the keys of the nodes with what is known of them.
-/// Files that no node reads do not matter.
+/// All that decides what a run would do: the texts, and for each node what it reads of the world. Files that
+/// no node reads do not matter.
 #[derive(PartialEq)]
 struct Seen {
     texts: Vec<Option<String>>,
-    nodes: Vec<(String, &'static str, String)>,
+    nodes: Vec<(String, Option<Digest>)>,
 }
 
 impl Seen {
@@ -94,11 +96,7 @@ impl Seen {
         seen.texts.extend(project.pipeline.sources.files().map(|file| text_of(file).ok()));
         let planned = pipe_core::Plan::new(project.context(program, args.rehash), &[]);
         if let Ok(plan) = planned {
-            let node = |node: &pipe_core::PlannedNode| {
-                let key = node.manifest.as_ref().map(|manifest| manifest.key().to_string()).unwrap_or_default();
-                (node.name.clone(), node.status.word(), key)
-            };
-            seen.nodes = plan.nodes.iter().map(node).collect();
+            seen.nodes = plan.nodes.iter().map(|node| (node.name.clone(), node.own)).collect();
         }
         seen
     }
