@@ -235,3 +235,235 @@ nodes:
     let off = project.pipe(&["run", "report", "--set", "report=false"]);
     assert!(off.code == 2 && off.stderr.contains("switched off"), "{}", off.stderr);
 }
+
+/// `pipe check` must refuse the files, with as many mistakes and these words.
+#[track_caller]
+fn refused(files: &[(&str, &str)], count: usize, words: &[&str]) {
+    let project = Project::new();
+    files.iter().for_each(|(name, text)| project.write(name, text));
+    let ran = project.pipe(&["check", "--format", "json"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let problems = found["problems"].as_array().unwrap();
+    let all: String = problems.iter().map(|problem| format!("{}\n{}\n", problem["message"], problem["help"])).collect();
+    assert_eq!(problems.len(), count, "{all}");
+    assert!(words.iter().all(|word| all.contains(word)), "{all}");
+    assert!(!all.contains("internal"), "{all}");
+}
+
+#[test]
+fn what_may_not_vary_is_told() {
+    let outer = "nodes: { p: { uses: s.yaml, matrix: { v: [shell, other] }, with: { v: '${matrix.v}' } } }";
+    for inner in [
+        "params: { v: 1 }\nnodes: { a: { kind: '${v}', with: { command: ls } } }",
+        "params: { v: 1 }\nnodes: { b: { kind: dataset.synthetic }, a: { kind: split.hash, from: '${v}' } }",
+        "params: { v: 1 }\nnodes: { a: { kind: shell, matrix: { x: '${v}' }, with: { command: ls } } }",
+        "params: { v: 1 }\nnodes: { a: { uses: '${v}' } }",
+        "params: { v: 1 }\nnodes: { a: { uses: stdlib/transfer, when: '${v}', with: { photos: . } } }",
+    ] {
+        refused(
+            &[("pipe.yaml", outer), ("s.yaml", inner)],
+            1,
+            &["varies with a matrix", "used by `p` at pipe.yaml:1:10"],
+        );
+    }
+    refused(
+        &[(
+            "pipe.yaml",
+            "nodes: { a: { kind: shell, from: 'x${matrix.v}', matrix: { v: [1] }, with: { command: ls } } }",
+        )],
+        1,
+        &["`from` cannot vary"],
+    );
+}
+
+#[test]
+fn a_mistake_is_told_once_and_where_it_is() {
+    // What comes after it is not told of.
+    let yaml = "
+params: { lrs: 0.1 }
+nodes:
+  a: { kind: shell, matrix: { lr: '${lrs}' }, with: { command: 'echo ${matrix.lr}' } }
+  b: { kind: shell, from: [a], with: { command: 'echo ${matrix.lr}' } }
+  c: { kind: shell, from: { all: 'b[lr=*]' }, with: { command: ls } }
+";
+    refused(&[("pipe.yaml", yaml)], 1, &["the axis `lr` is the number 0.1"]);
+    refused(
+        &[("pipe.yaml", &yaml.replace("0.1", "['a,b']"))],
+        1,
+        &["a value of `lr` cannot stand in the name of a node"],
+    );
+    // Pipelines that use one another are found out at once, however they are named.
+    let one = "outputs: { o: x }\nnodes: { x: { uses: d/two.yaml } }";
+    let two = "outputs: { o: x }\nnodes: { x: { uses: ../d/../one.yaml } }";
+    refused(
+        &[("pipe.yaml", "nodes: { a: { uses: one.yaml } }"), ("one.yaml", one), ("d/two.yaml", two)],
+        1,
+        &["`one.yaml` uses itself"],
+    );
+    refused(
+        &[("pipe.yaml", "nodes: { a: { uses: ./pipe.yaml }, b: { uses: pipe.yaml } }")],
+        2,
+        &["`pipe.yaml` uses itself"],
+    );
+    refused(
+        &[("pipe.yaml", "nodes: { a: { kind: shell, with: { command: '${env:A:-${env:B}}' } } }")],
+        1,
+        &["a `${` inside another"],
+    );
+    refused(
+        &[(
+            "pipe.yaml",
+            "params: { a: { type: text, choices: [x], min: 3 }, b: { type: int, default: 1, min: 5, max: 3 } }\nnodes: { a: { kind: dataset.synthetic } }",
+        )],
+        2,
+        &["`min` belongs to params of type `int` and `float`", "`max` is less than `min`"],
+    );
+}
+
+#[test]
+fn growth_is_stopped_before_it_is_done() {
+    let project = Project::new();
+    for level in 0..15 {
+        let uses: String = (0..10).map(|at| format!("n{at}: {{ uses: l{}.yaml }}, ", level + 1)).collect();
+        project.write(&format!("l{level}.yaml"), format!("nodes: {{ {uses} }}"));
+    }
+    project.write("l15.yaml", "nodes: { a: { kind: shell, when: false, with: { command: ls } } }");
+    let began = std::time::Instant::now();
+    let ran = project.pipe(&["check", "l0.yaml"]);
+    assert!(ran.code == 2 && ran.stderr.contains("more than 10000 nodes and sub-pipelines"), "{}", ran.stderr);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn outputs_of_parts_go_where_they_are_wanted() {
+    let project = Project::with(
+        "
+params: { on: true }
+nodes:
+  q: { uses: two.yaml, matrix: { c: [1, 2] }, with: { c: '${matrix.c}', on: '${on}' }, export: { a: 'out/${matrix.c}.txt', fixed: out/fixed.txt, maybe: out/maybe.txt } }
+  r: { uses: two.yaml, matrix: { c: [1, 2] }, with: { c: '${matrix.c}' }, export: 'first/${matrix.c}.txt' }
+",
+    );
+    project.write(
+        "two.yaml",
+        "
+params: { c: 1, on: true }
+outputs: { a: va, fixed: f, maybe: m }
+nodes:
+  va: { kind: shell, with: { command: 'echo ${c} > \"$out/x\"' } }
+  f: { kind: shell, with: { command: 'echo fixed > \"$out/x\"' } }
+  m: { kind: shell, when: '${on}', with: { command: 'echo maybe > \"$out/x\"' } }
+",
+    );
+    project.ok(&["run"]);
+    for (file, text) in [
+        ("out/1.txt", "1"),
+        ("out/2.txt", "2"),
+        ("out/fixed.txt", "fixed"),
+        ("out/maybe.txt", "maybe"),
+        ("first/2.txt", "2"),
+    ] {
+        assert_eq!(project.read(file).trim(), text, "{file}");
+    }
+    project.ok(&["run", "--set", "on=false"]);
+    project.ok(&["run"]);
+    // On the command line they are called as in `from`.
+    assert!(project.ok(&["show", "q.fixed"]).stdout.contains('x'));
+    assert!(project.ok(&["show", "q[c=2]"]).stdout.contains('x'));
+    let several = project.pipe(&["show", "q.a"]);
+    assert!(several.code == 2 && several.stderr.contains("`q/va[c=1]`, `q/va[c=2]`"), "{}", several.stderr);
+    assert_eq!(project.ok(&["restore", "q.a[c=2]", "restored.txt"]).stdout, "wrote restored.txt\n");
+    assert_eq!(project.read("restored.txt"), "2\n");
+    let none = project.pipe(&["show", "q.b"]);
+    assert!(none.code == 2 && none.stderr.contains("`a`, `fixed`, `maybe`"), "{}", none.stderr);
+    assert_eq!(project.pipe(&["check", "nothing"]).code, 2);
+}
+
+#[test]
+fn a_part_can_be_switched_off() {
+    let project = Project::with(
+        "
+params: { crop: true }
+nodes:
+  photos: { kind: dataset.synthetic, with: { count: 12, size: 16 } }
+  crop: { uses: crop.yaml, from: photos, when: '${crop}' }
+  split: { kind: split.hash, from: crop, with: { by: content } }
+  other: { uses: stdlib/transfer, when: false, with: { photos: nowhere } }
+",
+    );
+    project.write("crop.yaml", "inputs: { in: Records }\noutputs: { out: split }\nnodes: { split: { kind: split.hash, from: in, with: { by: content } } }");
+    assert_eq!(names(&project, &[]), ["crop/split", "photos", "split"]);
+    assert_eq!(names(&project, &["--set", "crop=false"]), ["photos", "split"]);
+    project.ok(&["run", "--set", "crop=false"]);
+}
+
+#[test]
+fn axes_of_one_name_stay_apart() {
+    let project = Project::with(
+        "
+nodes:
+  a: { kind: shell, matrix: { lr: [1, 2] }, with: { command: 'echo ${matrix.lr} > \"$out/x\"' } }
+  t: { uses: t.yaml, from: a }
+  one: { kind: shell, from: { in: 't[t/lr=7]' }, with: { command: 'cat \"$in\" > \"$out/x\"' } }
+  both: { kind: shell, from: { all: { one: 'a[*]', two: 'one[*]' } }, with: { command: 'ls \"$all\" > \"$out/x\"' }, export: both.txt }
+",
+    );
+    project.write(
+        "t.yaml",
+        "
+inputs: { in: Files }
+outputs: { out: h }
+nodes:
+  h: { kind: shell, from: { in: in }, matrix: { lr: [7, 8] }, with: { command: 'cat \"$in\" > \"$out/x\"; echo ${matrix.lr} >> \"$out/x\"' } }
+  g: { kind: shell, from: { hs: 'h[*]' }, with: { command: 'ls \"$hs\" > \"$out/x\"' } }
+  p: { kind: shell, from: { in: 'h[lr=8]' }, with: { command: 'cat \"$in\" > \"$out/x\"' }, keep: false }
+",
+    );
+    let found = names(&project, &[]);
+    // Inside, `lr` is the part's own, and `[*]` gathers no more than that.
+    assert!(found.contains(&"t/p[lr=1]".to_owned()) && found.contains(&"t/g[lr=2]".to_owned()), "{found:?}");
+    assert!(found.contains(&"t/h[lr=1,t/lr=7]".to_owned()) && found.contains(&"one[lr=2]".to_owned()), "{found:?}");
+    project.ok(&["run"]);
+    assert_eq!(project.read("both.txt"), "one,lr=1\none,lr=2\ntwo,lr=1\ntwo,lr=2\n");
+}
+
+#[test]
+fn combinations_that_are_left_out_stay_out() {
+    let project = Project::with(
+        "
+nodes:
+  mid: { uses: mid.yaml, matrix: { a: [1, 2], b: [1, 2], exclude: [{ a: 1, b: 2 }] }, with: { p: '${matrix.a}', q: '${matrix.b}' } }
+  all: { kind: shell, from: { x: 'mid[*]' }, with: { command: 'ls \"$x\" > \"$out/x\"' }, export: all.txt }
+",
+    );
+    project.write(
+        "mid.yaml",
+        "
+params: { p: 0, q: 0 }
+outputs: { out: leaf }
+nodes:
+  first: { kind: shell, with: { command: 'echo ${q} > \"$out/x\"' } }
+  leaf: { uses: leaf.yaml, from: first, with: { p: '${p}' } }
+",
+    );
+    project.write(
+        "leaf.yaml",
+        "
+params: { p: 0 }
+inputs: { in: Files }
+outputs: { out: it }
+nodes: { it: { kind: shell, from: { in: in }, with: { command: 'echo ${p} > \"$out/x\"' } } }
+",
+    );
+    project.ok(&["run"]);
+    assert_eq!(project.read("all.txt"), "a=1,b=1\na=2,b=1\na=2,b=2\n");
+    // Two params that vary together come to as many nodes as there are combinations.
+    let include: String = (0..200).map(|at| format!("{{ x: {at}, y: {at} }}, ")).collect();
+    let project = Project::with(&format!(
+        "nodes: {{ d: {{ uses: d.yaml, matrix: {{ x: [0], y: [0], include: [{include}] }}, with: {{ x: '${{matrix.x}}', y: '${{matrix.y}}' }} }} }}"
+    ));
+    project
+        .write("d.yaml", "params: { x: 0, y: 0 }\nnodes: { it: { kind: shell, with: { command: 'echo ${x} ${y}' } } }");
+    assert_eq!(names(&project, &[]).len(), 200);
+}

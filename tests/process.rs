@@ -26,7 +26,8 @@ nodes:
     export: out
 "
     ));
-    project.write("code.py", format!("from pipe_map import serve\nimport os, sys, time\n\n{function}"));
+    let width = "def width(path):\n    return open(path, 'rb').read()[19]\n";
+    project.write("code.py", format!("from pipe_map import serve\nimport os, sys, time\n\n{width}{function}"));
     for number in 0..20 {
         project.write(&format!("photos/{}/{number:02}.png", number % 2), png(number));
     }
@@ -43,7 +44,7 @@ fn png(number: u8) -> Vec<u8> {
 /// Every call adds a line to `calls`.
 const SIZE: &str = "
 def size(path):
-    open('calls', 'a').write(os.path.basename(path) + '\\n')
+    open('calls', 'a').write('x\\n')
     print('looking at', path)
     return {'bytes': os.path.getsize(path)}
 serve(size)
@@ -80,7 +81,7 @@ fn an_exception_names_the_photo() {
     let function = "
 def size(path):
     open('calls', 'a').write('x\\n')
-    if path.endswith('07.png'):
+    if width(path) == 8 + 7:
         raise ValueError('seven is odd')
     return 1
 serve(size)
@@ -107,7 +108,7 @@ fn a_worker_that_dies_loses_its_batch_at_most() {
     let function = "
 def sizes(paths):
     open('calls', 'a').write('x\\n' * len(paths))
-    if any(path.endswith('11.png') for path in paths) and not os.path.exists('calm'):
+    if any(width(path) == 8 + 11 for path in paths) and not os.path.exists('calm'):
         os.kill(os.getpid(), 9)
     return [len(path) * 0 + 1 for path in paths]
 serve(sizes, batch=True)
@@ -144,7 +145,7 @@ fn a_command_that_cannot_work_is_told_at_once() {
     let log = project.ok(&["show", "it", "--log"]).stdout;
     assert!(log.matches("Traceback").count() < 10, "it was started for every photo");
     let cases = [
-        ("print('hello'); sys.stdin.read()", "retries: 0", "`hello`, which is no answer"),
+        ("print('hello'); sys.stdin.read()", "retries: 0", "`hello`, which is not JSON"),
         ("time.sleep(60)", "retries: 0, timeout: 0.3", "did not answer within 0.3 s"),
     ];
     let yaml = project.read("pipe.yaml");
@@ -179,17 +180,17 @@ serve(half)
     let file = fs::read(project.path("out.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(tensors.tensor("features").unwrap().shape(), [20, 3]);
-    // A vector of another length is a mistake in the data.
-    project
-        .write("code.py", project.read("code.py").replace("float(data[40]), 1.0]", "1.0] if '07' in path else [1.0]"));
+    // Every vector has as many numbers as the others.
+    let longer = project.read("code.py").replace("1.0]", "1.0] + ([2.0] if width(path) == 15 else [])");
+    project.write("code.py", longer);
     let ran = project.pipe(&["run"]);
-    assert!(ran.code == 1 && ran.stderr.contains("different numbers of features"), "{}", ran.stderr);
+    assert!(ran.code == 1 && ran.stderr.contains("numbers here, and"), "{}", ran.stderr);
     // A PNG of 1 x 1 pixels that the function writes itself.
     let function = "
 import zlib, struct
 def dot(path):
     chunk = lambda kind, data: struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    out = os.path.join(os.environ['out'], os.path.basename(path))
+    out = os.path.join(os.environ['out'], str(width(path)) + '.png')
     open(out, 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 2, 0, 0, 0))
         + chunk(b'IDAT', zlib.compress(b'\\0\\x01\\x02\\x03')) + chunk(b'IEND', b''))
     return out
@@ -249,4 +250,125 @@ fn a_command_ends_with_the_program_that_is_killed() {
     running.wait().unwrap();
     let alive = || Command::new("kill").args(["-0", &pid()]).stderr(Stdio::null()).status().unwrap().success();
     assert!(within(&|| !alive()), "the command outlives the program");
+}
+
+#[test]
+fn what_comes_of_a_photo_depends_on_its_bytes_alone() {
+    let Some(project) = python(SIZE, "process.map", "") else { return };
+    project.write("photos/1/copy.png", png(0));
+    let event = project.finished(&[]);
+    assert_eq!(event["nodes"]["it"]["items_computed"], 20, "equal photos are one");
+    fs::rename(project.path("photos/0/02.png"), project.path("photos/1/other name.png")).unwrap();
+    let event = project.finished(&[]);
+    assert_eq!((&event["ok"], &event["nodes"]["it"]["items_computed"]), (&true.into(), &0.into()), "{event}");
+    // Nothing that is told of it says what it is called or where it lies.
+    project.write(
+        "code.py",
+        project.read("code.py").replace("{'bytes': os.path.getsize(path)}", "os.path.basename(path)"),
+    );
+    project.ok(&["run"]);
+    assert!(
+        !project.read("out").contains("\"result\":\"copy") && !project.read("out").contains("name.png\"}"),
+        "{}",
+        project.read("out")
+    );
+}
+
+#[test]
+fn what_may_go_well_another_time_is_tried_another_time() {
+    let function = "
+def slow(path):
+    if width(path) == 8 + 3 and not os.path.exists('quick'):
+        time.sleep(30)
+    return 1
+serve(slow)
+";
+    let Some(project) = python(function, "process.map", ", on_error: skip, retries: 0, timeout: 0.7") else { return };
+    let yaml = project.read("pipe.yaml").replace("batch_size: 4", "batch_size: 1");
+    project.write("pipe.yaml", yaml);
+    let event = project.finished(&[]);
+    assert_eq!((&event["ok"], &event["nodes"]["it"]["items_skipped"]), (&true.into(), &1.into()), "{event}");
+    project.write("quick", "");
+    let event = project.finished(&[]);
+    assert_eq!(
+        (&event["nodes"]["it"]["items_skipped"], &event["nodes"]["it"]["items_computed"]),
+        (&0.into(), &1.into()),
+        "{event}"
+    );
+    assert_eq!(project.finished(&[])["ran"], 0);
+}
+
+#[test]
+fn nothing_that_a_command_does_holds_up_an_end() {
+    // It neither reads nor answers; what is left behind holds its output open.
+    for (command, timeout, expected) in [
+        ("sleep 1000", ", timeout: 0.5", "did not answer within 0.5 s"),
+        ("sleep 1000 & exit 3", "", "ended with exit status: 3"),
+    ] {
+        let project = Project::with(&format!(
+            "nodes: {{ photos: {{ kind: dataset.synthetic, with: {{ count: 3000, size: 16 }} }}, it: {{ kind: process.map, from: photos, with: {{ command: '{command}', batch_size: 3000, retries: 0{timeout} }} }} }}"
+        ));
+        let began = Instant::now();
+        let ran = project.pipe(&["run"]);
+        assert!(ran.code == 1 && ran.stderr.contains(expected), "{}", ran.stderr);
+        assert!(began.elapsed() < Duration::from_secs(60));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_keep_their_names_or_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let command = "mkdir \"$out/d\"; printf 1 > \"$out/d/n\"; printf 2 > \"$out/d\\\\n\"";
+    let project = Project::with(&format!(
+        "nodes: {{ it: {{ kind: shell, with: {{ command: {} }}, export: res }} }}",
+        Value::from(command)
+    ));
+    project.ok(&["run"]);
+    assert_eq!((project.read("res/d/n").as_str(), project.read("res/d\\n").as_str()), ("1", "2"));
+    let project =
+        Project::with("nodes: { it: { kind: shell, with: { command: 'cp pipe.yaml \"$out/$(printf \"\\377\")\"' } } }");
+    let ran = project.pipe(&["run"]);
+    assert!(ran.code == 1 && ran.stderr.contains("not UTF-8"), "{}", ran.stderr);
+    assert!(std::ffi::OsStr::from_bytes(b"\xff").to_str().is_none());
+}
+
+#[test]
+fn the_folder_that_a_command_runs_in_counts() {
+    let project = Project::with(
+        "nodes: { it: { kind: shell, with: { command: 'cat x > \"$out/x\"', cwd: one }, export: x.txt } }",
+    );
+    project.write("one/x", "one");
+    project.write("two/x", "two");
+    project.ok(&["run"]);
+    project.write("pipe.yaml", project.read("pipe.yaml").replace("cwd: one", "cwd: two"));
+    assert_eq!(project.finished(&[])["ran"], 1);
+    assert_eq!(project.read("x.txt"), "two");
+    project.write("pipe.yaml", project.read("pipe.yaml").replace("cwd: two", "cwd: three"));
+    let ran = project.pipe(&["run"]);
+    assert!(ran.code == 1 && ran.stderr.contains("there is no folder"), "{}", ran.stderr);
+    // A part's command runs beside the part.
+    project.write("pipe.yaml", "nodes: { it: { uses: two/part.yaml, export: { x: y.txt } } }");
+    project.write(
+        "two/part.yaml",
+        "outputs: { x: it }\nnodes: { it: { kind: shell, with: { command: 'cat x > \"$out/x\"; exit 0' } } }",
+    );
+    project.ok(&["run"]);
+    assert_eq!(project.read("y.txt"), "two");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_command_leaves_running_ends_with_it() {
+    let project = Project::with(
+        "nodes: { it: { kind: shell, with: { command: 'sleep 300 & echo $! > pid; echo 1 > \"$out/x\"' } } }",
+    );
+    project.ok(&["run"]);
+    let pid = project.read("pid");
+    let alive = || Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status().unwrap().success();
+    let began = Instant::now();
+    while alive() && began.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!alive());
 }

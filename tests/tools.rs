@@ -340,8 +340,11 @@ fn generated_pipelines_keep_their_keys_through_the_builder() {
                 });
             }
             let given = pipe_lang::Given::default();
-            // Two inputs may happen to be called the same, a name be refused: those are other tests' matter.
-            if let Ok(pipeline) = pipe_lang::check("x.yaml", &yaml, std::path::Path::new("."), &given, kinds.language()) {
+            // Two inputs may happen to be called the same, a name be refused: those are other tests' matter. So
+            // is what cannot run, which is left out when it is built.
+            if let Ok(pipeline) = pipe_lang::check("x.yaml", &yaml, std::path::Path::new("."), &given, kinds.language())
+                && pipeline.graph.node_weights().all(|node| node.blocked.is_none())
+            {
                 assert_same_when_built(&pipeline, &kinds);
             }
             Ok(())

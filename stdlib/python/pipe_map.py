@@ -17,8 +17,7 @@ def serve(function, batch=False):
         if line.strip():
             waiting.append(json.loads(line))
         if waiting and (not batch or not line.strip()):  # an empty line ends a batch
-            for item, answer in zip(waiting, compute(function, waiting, batch, gives)):
-                answers.write(json.dumps({"id": item["id"], **answer}) + "\n")
+            answers.write("".join(answer + "\n" for answer in compute(function, waiting, batch, gives)))
             answers.flush()
             waiting = []
 
@@ -27,10 +26,14 @@ def compute(function, items, batch, gives):
     paths = [item["path"] for item in items]
     try:
         results = function(paths) if batch else [function(path) for path in paths]
-        return [{gives: plain(item, result, gives)} for item, result in zip(items, results, strict=True)]
+        return [answer(item, {gives: plain(item, result, gives)}) for item, result in zip(items, results, strict=True)]
     except Exception as error:
         traceback.print_exc()
-        return [{"error": f"{type(error).__name__}: {error}"}] * len(items)
+        return [answer(item, {"error": f"{type(error).__name__}: {error}"}) for item in items]
+
+
+def answer(item, what):
+    return json.dumps({"id": item["id"], **what}, allow_nan=False)
 
 
 def plain(item, result, gives):

@@ -141,7 +141,7 @@ impl Builder {
     }
 
     /// Adds a node: its name, its kind with params, and what it reads. Gives a handle to each of its
-    /// outputs.
+    /// outputs, for this pipeline alone.
     #[track_caller]
     pub fn add<K: Kind<Inputs: Takes, Outputs: Gives>>(
         &mut self,
@@ -154,8 +154,8 @@ impl Builder {
         self.nodes.push(Node {
             name: name.into(),
             kind: K::NAME.to_owned(),
-            // Params that have no JSON form are refused by the checks.
-            with: serde_json::to_value(&kind).unwrap_or_default(),
+            // Params that have no JSON form are refused by the checks: this is no mapping.
+            with: serde_json::to_value(&kind).unwrap_or_else(|error| error.to_string().into()),
             from: <K::Inputs as Takes>::sources(from, K::INPUTS),
             keep: false,
             exports: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use petgraph::graph::NodeIndex;
 use pipe_core::Kinds;
 use pipe_lang::Pipeline;
 use pipe_spec::{KindSpec, Shape};
@@ -95,7 +96,8 @@ pub(crate) fn from_pipeline(pipeline: &Pipeline) -> Builder {
     let mut taken = HashSet::new();
     let mut places = HashMap::new();
     let mut nodes = Vec::new();
-    for index in pipeline.graph.node_indices() {
+    let cannot_run = cannot_run(pipeline);
+    for index in pipeline.graph.node_indices().filter(|index| !cannot_run.contains(index)) {
         let node = &pipeline.graph[index];
         places.insert(index, nodes.len());
         nodes.push(Node {
@@ -110,7 +112,7 @@ pub(crate) fn from_pipeline(pipeline: &Pipeline) -> Builder {
             place: (plain(&node.name, &mut HashSet::new()) != node.name).then(|| node.name.clone()),
         });
     }
-    for index in pipeline.graph.node_indices() {
+    for index in pipeline.graph.node_indices().filter(|index| !cannot_run.contains(index)) {
         let from = pipeline.inputs(index).into_iter().map(|input| {
             let source = Any { node: places[&input.from], output: input.output.name };
             match input.name.split_once('[') {
@@ -121,6 +123,18 @@ pub(crate) fn from_pipeline(pipeline: &Pipeline) -> Builder {
         nodes[places[&index]].from = from.collect();
     }
     Builder { name: pipeline.name.clone(), folder: pipeline.folder.clone(), nodes }
+}
+
+/// The nodes that need one that is switched off: they have an input that nothing is connected to.
+fn cannot_run(pipeline: &Pipeline) -> HashSet<NodeIndex> {
+    let mut found = HashSet::new();
+    for index in pipeline.order() {
+        let waits = pipeline.inputs(index).iter().any(|input| found.contains(&input.from));
+        if waits || pipeline.graph[index].blocked.is_some() {
+            found.insert(index);
+        }
+    }
+    found
 }
 
 /// `train/head[lr=0.1]` as `train-head-lr-0_1`: what may be written as a node's name.

@@ -339,8 +339,8 @@ pub(crate) struct NodesArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// The code, `pipe::cycle` or `cycle`
-    pub(crate) code: String,
+    /// The code, `pipe::cycle` or `cycle`; without one all are listed
+    pub(crate) code: Option<String>,
 }
 
 /// A picture's format.
@@ -370,13 +370,15 @@ pub(crate) struct GraphArgs {
 
 impl GraphArgs {
     /// The format that is asked for, or that the file's ending says.
-    pub(crate) fn format(&self) -> GraphFormat {
-        let ending = self.output.as_ref().and_then(|file| file.extension()?.to_str());
-        self.format.unwrap_or(match ending {
-            Some("html" | "htm") => GraphFormat::Html,
-            Some("svg") => GraphFormat::Svg,
-            Some("dot" | "gv") => GraphFormat::Dot,
-            _ => GraphFormat::Mermaid,
+    /// `None` where the ending says nothing.
+    pub(crate) fn format(&self) -> Option<GraphFormat> {
+        let ending = self.output.as_ref().map(|file| file.extension().and_then(|ending| ending.to_str()));
+        self.format.or(match ending {
+            None | Some(Some("mmd" | "mermaid")) => Some(GraphFormat::Mermaid),
+            Some(Some("html" | "htm")) => Some(GraphFormat::Html),
+            Some(Some("svg")) => Some(GraphFormat::Svg),
+            Some(Some("dot" | "gv")) => Some(GraphFormat::Dot),
+            Some(_) => None,
         })
     }
 }

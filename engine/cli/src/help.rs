@@ -31,7 +31,7 @@ pub(crate) fn of_run(program: &Program, words: &[OsString]) -> Option<String> {
     let mut help = command.find_subcommand_mut("run")?.render_long_help().to_string();
     help.push_str(&format!("\nParams of {}, to be given with --set, --params or --profile:\n", file.display()));
     if !doc.is_empty() {
-        help.push_str(&format!("  {}\n", doc.trim()));
+        doc.trim().lines().for_each(|line| help.push_str(&format!("  {line}\n")));
     }
     let rows: Vec<Vec<String>> = params
         .iter()

@@ -257,7 +257,7 @@ impl<'a> Graph<'a> {
 
     fn is_there(&self, index: NodeIndex, mut result: NodeResult) -> Option<NodeResult> {
         let ports = &self.pipeline.graph[index].kind.outputs;
-        let named = ports.len() == result.outputs.len() && !ports.is_empty();
+        let named = ports.len() == result.outputs.len() && !ports.is_empty() && !result.unsettled;
         let blobs = || result.outputs.values().chain(&result.parts).all(|&blob| self.has(blob));
         if !named || !blobs() {
             return None;

@@ -40,6 +40,9 @@ pub struct NodeResult {
     /// What a command wrote to its terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Digest>,
+    /// Whether another try may compute items that were left out: it is no result to go by.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsettled: bool,
 }
 
 impl NodeResult {

@@ -36,6 +36,7 @@ pub struct Job<'a> {
     /// How many threads the node may use.
     pub threads: usize,
     pub(crate) node: String,
+    pub(crate) folder: &'a Path,
     pub(crate) tell: &'a (dyn Fn(Event) + Send + Sync),
     pub(crate) interrupt: Interrupt,
     pub(crate) graph: &'a Graph<'a>,
@@ -94,9 +95,9 @@ impl Job<'_> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The folder of the pipeline's file.
+    /// The folder of the file that the node is written in.
     pub fn folder(&self) -> &Path {
-        &self.graph.pipeline.folder
+        self.folder
     }
 
     /// The bytes of that digest, from the world or from the store.

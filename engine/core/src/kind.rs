@@ -125,19 +125,25 @@ pub enum Pace {
     },
 }
 
-/// An item on its way through a stage.
-#[derive(Debug)]
-pub struct Item<'a> {
-    /// The row's id.
-    pub id: &'a str,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+/// Why an item could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemError {
+    /// In words.
+    pub reason: String,
+    /// Whether another try may go well, with nothing changed: a time that ran out, a command that died.
+    pub passing: bool,
+}
+
+impl<S: Into<String>> From<S> for ItemError {
+    fn from(reason: S) -> Self {
+        Self { reason: reason.into(), passing: false }
+    }
 }
 
 /// Computes items on one thread.
 pub trait Worker {
     /// Computes one item from each of `items`, or says why it could not.
-    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>>;
+    fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>>;
 }
 
 /// How much of the machine a node wants.

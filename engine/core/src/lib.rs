@@ -39,7 +39,7 @@ pub use failure::{Failure, ItemFailure};
 pub use history::{Last, LastNode, NodeResult, Run, last, lost_results, pin, pins, run_nodes, runs};
 pub use inputs::Inputs;
 pub use job::{Interrupt, Job};
-pub use kind::{Demand, FileWriter, Item, Kind, Kinds, Map, OnError, Pace, Source, Stage, Whole, Worker};
+pub use kind::{Demand, FileWriter, ItemError, Kind, Kinds, Map, OnError, Pace, Source, Stage, Whole, Worker};
 pub use manifest::{Change, Manifest};
 pub use options::Options;
 pub use plan::{Plan, PlannedNode, Status, check_params};

@@ -6,7 +6,7 @@ use petgraph::graph::NodeIndex;
 use pipe_lang::{Pipeline, Problems};
 use pipe_store::Digest;
 
-use crate::graph::{Graph, Known, bind};
+use crate::graph::{Graph, Known};
 use crate::history;
 use crate::manifest::Change;
 use crate::{Context, Failure, Kinds, Manifest};
@@ -215,5 +215,14 @@ fn reason(ran_before: bool, changes: &[Change]) -> String {
 /// # Errors
 /// All that does not fit.
 pub fn check_params(pipeline: &Pipeline, kinds: &Kinds) -> Result<(), Problems> {
-    bind(pipeline, kinds).map(drop)
+    let mut problems = Vec::new();
+    for index in pipeline.graph.node_indices() {
+        let node = &pipeline.graph[index];
+        // A part that is checked alone may have params that only its users give.
+        let unknown = node.params.is_null();
+        if let Some(failure) = kinds.bind(node.kind.name, &node.params).err().filter(|_| !unknown) {
+            problems.push(failure.mistake(pipeline, index));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }

@@ -128,7 +128,9 @@ impl<'a> Scheduler<'a> {
             .map(|input| input.from)
             .find(|from| self.scheduled.reports.get(from).is_some_and(|report| !report.status.is_done()));
         if let Some(from) = failed {
-            let reason = format!("`{}` failed", self.graph.name(from));
+            let failed = self.scheduled.reports.get(&from).is_some_and(|report| report.status == NodeStatus::Failed);
+            let how = if failed { "failed" } else { "cannot run" };
+            let reason = format!("`{}` {how}", self.graph.name(from));
             self.report(index, NodeReport::new(NodeStatus::Blocked, None, 0.0).because(reason));
             return;
         }
@@ -249,6 +251,7 @@ impl<'a> Scheduler<'a> {
                 device: options.device,
                 threads,
                 node: task.graph.name(index).to_owned(),
+                folder: &task.graph.pipeline.graph[index].folder,
                 tell: &tell,
                 interrupt: options.interrupt.clone(),
                 graph: task.graph,

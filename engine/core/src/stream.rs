@@ -6,6 +6,7 @@
 //! there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,12 +20,14 @@ use crate::graph::packs_of;
 use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
-use crate::{Collection, Failure, Item, ItemFailure, Job, OnError, Pace, Records, Skipped, Stage, Worker};
+use crate::{Collection, Failure, ItemError, ItemFailure, Job, OnError, Pace, Records, Skipped, Stage, Worker};
 
 /// One map of a chain.
-pub(crate) struct Link {
+pub(crate) struct Link<'a> {
     pub(crate) map: Arc<dyn ErasedMap>,
     pub(crate) recipe: Digest,
+    /// The folder of the file that its node is written in.
+    pub(crate) folder: &'a Path,
 }
 
 /// What a chain gave.
@@ -36,6 +39,8 @@ pub(crate) struct Streamed {
     pub(crate) reused: usize,
     /// For each stage, how many items it computed.
     pub(crate) computed: Vec<usize>,
+    /// Whether another try may compute items that were left out.
+    pub(crate) unsettled: bool,
 }
 
 /// An item on its way.
@@ -55,13 +60,21 @@ struct Broken {
     reason: String,
     /// Whether its bytes were in the store and are lost.
     lost: bool,
+    /// Whether another try may go well.
+    passing: bool,
+}
+
+impl Broken {
+    fn new(stage: usize, error: ItemError) -> Self {
+        Self { stage, reason: error.reason, lost: false, passing: error.passing }
+    }
 }
 
 /// A chain's failure, and which of its stages it belongs to.
 pub(crate) type StageFailure = (usize, Failure);
 
 /// Gives every row of `records` its item.
-pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result<Streamed, StageFailure> {
+pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Result<Streamed, StageFailure> {
     let end = links.len().saturating_sub(1);
     let at_end = |failure: Failure| (end, failure);
     let keys = item_keys(links, records).map_err(|failure| (0, failure))?;
@@ -87,7 +100,10 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
     let mut broken: HashMap<Digest, Broken> = HashMap::new();
     let mut computed = vec![0; links.len()];
     if !missing.is_empty() {
-        let open = |(at, link): (usize, &Link)| link.map.open(job).map_err(|failure| (at, failure));
+        let open = |(at, link): (usize, &Link<'_>)| {
+            let job = Job { folder: link.folder, ..job.clone() };
+            link.map.open(&job).map_err(|failure| (at, failure))
+        };
         let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         let starts = starts(&keys, &missing, records, job);
         let mut writer = job.store.item_writer();
@@ -122,6 +138,7 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
         written.and(finished).map_err(|error| at_end(error.into()))?;
         job.checkpoint().map_err(at_end)?;
     }
+    let unsettled = broken.values().any(|broken| broken.passing);
     let collection = collect(links, records, last, &found, &broken, job)?;
     // Rows that share an item with another count as reused.
     let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
@@ -131,11 +148,11 @@ pub(crate) fn stream(links: &[Link], records: &Records, job: &Job<'_>) -> Result
         // What was written a moment ago is found by its content like the rest.
         packs_of(job.store, &collection.items).ok_or_else(|| at_end(Failure::lost("some items")))?
     };
-    Ok(Streamed { collection, packs, reused, computed })
+    Ok(Streamed { collection, packs, reused, computed, unsettled })
 }
 
 /// The keys of every row's item after each stage.
-fn item_keys(links: &[Link], records: &Records) -> Result<Vec<Vec<Digest>>, Failure> {
+fn item_keys(links: &[Link<'_>], records: &Records) -> Result<Vec<Vec<Digest>>, Failure> {
     let contents: Option<Vec<Digest>> = records.rows.iter().map(|row| row.content).collect();
     let mut inputs = contents.ok_or_else(|| {
         Failure::new("pipe::data", "the records have labels but no files").help("give the dataset node its `objects`")
@@ -150,20 +167,17 @@ fn item_keys(links: &[Link], records: &Records) -> Result<Vec<Vec<Digest>>, Fail
 
 /// Where the way of a missing item starts: at the bytes of its record, or behind the last stage
 /// whose item is in the store.
-struct Start<'a> {
-    /// The row's id.
-    id: &'a str,
+struct Start {
     content: Digest,
     stored: Option<(usize, ItemEntry)>,
 }
 
-fn starts<'a>(keys: &[Vec<Digest>], missing: &[usize], records: &'a Records, job: &Job<'_>) -> Vec<Start<'a>> {
+fn starts(keys: &[Vec<Digest>], missing: &[usize], records: &Records, job: &Job<'_>) -> Vec<Start> {
     let between: Vec<Vec<Option<ItemEntry>>> = keys[..keys.len() - 1]
         .iter()
         .map(|keys| job.store.find_items(&missing.iter().map(|&row| keys[row]).collect::<Vec<_>>()))
         .collect();
     let start = |(at, &row): (usize, &usize)| Start {
-        id: &records.rows[row].id,
         content: records.rows[row].content.unwrap_or_else(|| Digest::of(&[])),
         stored: between.iter().enumerate().rev().find_map(|(stage, entries)| Some((stage, entries[at]?))),
     };
@@ -174,7 +188,7 @@ fn starts<'a>(keys: &[Vec<Digest>], missing: &[usize], records: &'a Records, job
 fn spawn<'scope, 'env>(
     scope: &'scope thread::Scope<'scope, 'env>,
     stages: &'env [Box<dyn Stage>],
-    starts: &'env [Start<'env>],
+    starts: &'env [Start],
     job: &'env Job<'_>,
 ) -> Receiver<Moving> {
     let alone = |stage: &Box<dyn Stage>| stage.pace() == Pace::EveryCore;
@@ -195,7 +209,7 @@ fn spawn<'scope, 'env>(
     let receive = Arc::new(Mutex::new(receive));
     for _ in 0..pace.1 {
         let (send, receive) = (send.clone(), receive.clone());
-        scope.spawn(move || in_batches(&stages[batched..], batched, starts, pace.0, &receive, &send, job));
+        scope.spawn(move || in_batches(&stages[batched..], batched, pace.0, &receive, &send, job));
     }
     finished
 }
@@ -212,7 +226,7 @@ fn pace(stages: &[Box<dyn Stage>]) -> (usize, usize) {
 
 fn one_by_one(
     stages: &[Box<dyn Stage>],
-    starts: &[Start<'_>],
+    starts: &[Start],
     next: &AtomicUsize,
     send: &SyncSender<Moving>,
     job: &Job<'_>,
@@ -224,7 +238,7 @@ fn one_by_one(
         if job.interrupt.is_set() {
             return;
         }
-        let broken = |stage| move |reason| Broken { stage, reason, lost: false };
+        let broken = |stage| move |error| Broken::new(stage, error);
         // What was stored on the way and is damaged is made again.
         let stored = start.stored.as_ref().and_then(|(stage, entry)| Some((stage + 1, job.store.item(entry)?)));
         let (first, mut item) = match stored {
@@ -232,7 +246,7 @@ fn one_by_one(
             None => (0, job.bytes(start.content).map_err(no_bytes)),
         };
         for (stage, worker) in workers.iter_mut().enumerate().skip(first) {
-            item = item.and_then(|bytes| only(worker.as_mut(), Item { id: start.id, bytes }).map_err(broken(stage)));
+            item = item.and_then(|bytes| only(worker.as_mut(), bytes).map_err(broken(stage)));
         }
         if send.send(Moving { at, first, item }).is_err() {
             return;
@@ -242,19 +256,18 @@ fn one_by_one(
 
 fn no_bytes(why: NoBytes) -> Broken {
     match why {
-        NoBytes::Lost => Broken { stage: 0, reason: "its bytes are lost or damaged".to_owned(), lost: true },
-        NoBytes::Unreadable(reason) => Broken { stage: 0, reason, lost: false },
+        NoBytes::Lost => Broken { lost: true, ..Broken::new(0, "its bytes are lost or damaged".into()) },
+        NoBytes::Unreadable(reason) => Broken::new(0, ItemError { reason, passing: true }),
     }
 }
 
-fn only(worker: &mut dyn Worker, item: Item<'_>) -> Result<Vec<u8>, String> {
-    worker.map(vec![item]).pop().unwrap_or_else(|| Err("the node gave no item".to_owned()))
+fn only(worker: &mut dyn Worker, item: Vec<u8>) -> Result<Vec<u8>, ItemError> {
+    worker.map(vec![item]).pop().unwrap_or_else(|| Err("the node gave no item".into()))
 }
 
 fn in_batches(
     stages: &[Box<dyn Stage>],
     before: usize,
-    starts: &[Start<'_>],
     size: usize,
     receive: &Mutex<Receiver<Moving>>,
     send: &SyncSender<Moving>,
@@ -281,18 +294,22 @@ fn in_batches(
             }
         }
         drop(waiting);
-        for (stage, worker) in workers.iter_mut().enumerate() {
-            let stage = before + stage;
+        for (at, worker) in workers.iter_mut().enumerate() {
+            let stage = before + at;
             let mut waiting: Vec<&mut Moving> =
                 batch.iter_mut().filter(|moving| moving.first <= stage && moving.item.is_ok()).collect();
-            let take = |moving: &mut &mut Moving| Item {
-                id: starts[moving.at].id,
-                bytes: moving.item.as_mut().map(std::mem::take).unwrap_or_default(),
+            // Each stage gets as many at once as it wants.
+            let most = match stages[at].pace() {
+                Pace::EveryCore => 1,
+                Pace::Batches { size, .. } => size.max(1),
             };
-            let mut results = worker.map(waiting.iter_mut().map(take).collect()).into_iter();
-            for moving in waiting {
-                let result = results.next().unwrap_or_else(|| Err("the node gave no item".to_owned()));
-                moving.item = result.map_err(|reason| Broken { stage, reason, lost: false });
+            for waiting in waiting.chunks_mut(most) {
+                let take = |moving: &mut &mut Moving| moving.item.as_mut().map(std::mem::take).unwrap_or_default();
+                let mut results = worker.map(waiting.iter_mut().map(take).collect()).into_iter();
+                for moving in waiting {
+                    let result = results.next().unwrap_or_else(|| Err("the node gave no item".into()));
+                    moving.item = result.map_err(|error| Broken::new(stage, error));
+                }
             }
         }
         for finished in batch {
@@ -304,7 +321,7 @@ fn in_batches(
 }
 
 fn collect(
-    links: &[Link],
+    links: &[Link<'_>],
     records: &Records,
     keys: &[Digest],
     found: &HashMap<Digest, Digest>,
@@ -329,7 +346,7 @@ fn collect(
                 items.push(content);
             }
             None => {
-                let lost = || Broken { stage: 0, reason: "it was not computed".to_owned(), lost: false };
+                let lost = || Broken::new(0, "it was not computed".into());
                 let Broken { stage, reason, .. } = broken.get(key).cloned().unwrap_or_else(lost);
                 first = first.min(stage);
                 failures.push(ItemFailure { id: row.id.clone(), reason });
@@ -338,8 +355,13 @@ fn collect(
     }
     if !failures.is_empty() && (!skip || kept.is_empty()) {
         let (count, total) = (failures.len(), rows.len());
-        let failure = Failure::items(format!("{count} of {total} items could not be computed"), failures)
-            .help("mend or remove them, or leave them out with `on_error: skip`");
+        let failure = Failure::items(format!("{count} of {total} items could not be computed"), failures).help(
+            if count == total {
+                "mend what computes them, if it is not the files; `pipe show NODE --log` has what a command wrote"
+            } else {
+                "mend or remove them, or leave them out with `on_error: skip`"
+            },
+        );
         return Err((first, failure));
     }
     let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();

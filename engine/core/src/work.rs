@@ -77,6 +77,7 @@ impl Task<'_> {
             device: job.device.to_string(),
             time: history::now(),
             log: None,
+            unsettled: false,
         };
         let mut done = Done { result, computed: true, reused: 0, stages: Vec::new() };
         let artifacts = match &self.graph.work(self.index).bound.work {
@@ -148,7 +149,8 @@ impl Task<'_> {
         let mut links = Vec::new();
         for &stage in &chain.stages {
             let map = graph.map(stage).ok_or_else(lost)?;
-            links.push(Link { map, recipe: graph.recipe(stage).map_err(|failure| (stage, failure))? });
+            let recipe = graph.recipe(stage).map_err(|failure| (stage, failure))?;
+            links.push(Link { map, recipe, folder: &graph.pipeline.graph[stage].folder });
         }
         let streamed =
             stream::stream(&links, records, job).map_err(|(stage, failure)| (chain.stages[stage], failure))?;
@@ -158,6 +160,7 @@ impl Task<'_> {
         done.result.items = collection.items.len();
         done.result.skipped = collection.skipped.len();
         done.result.packs = streamed.packs;
+        done.result.unsettled = streamed.unsettled;
         Ok(collection)
     }
 

@@ -96,8 +96,12 @@ fn kinds() -> Kinds {
     kinds.pipeline("part", "params: { n: 1 }\ninputs: { in: Records }\noutputs: { out: a }\nnodes: { a: { kind: step, from: in, matrix: { m: [1, 2] } } }");
     kinds.pipeline("loop", "nodes: { a: { uses: loop } }");
     kinds.pipeline("deep", "nodes: { a: { uses: deep2 }, b: { uses: deep2 }, c: { uses: deep2 }, d: { uses: deep2 } }");
-    kinds.pipeline("deep2", "nodes: { a: { uses: deep3 }, b: { uses: deep3 }, c: { uses: deep3 }, d: { uses: deep3 } }");
-    kinds.pipeline("deep3", "nodes: { a: { kind: start, matrix: { x: [1, 2, 3, 4, 5, 6, 7, 8, 9] } }, b: { kind: start } }");
+    kinds
+        .pipeline("deep2", "nodes: { a: { uses: deep3 }, b: { uses: deep3 }, c: { uses: deep3 }, d: { uses: deep3 } }");
+    kinds.pipeline(
+        "deep3",
+        "nodes: { a: { kind: start, matrix: { x: [1, 2, 3, 4, 5, 6, 7, 8, 9] } }, b: { kind: start } }",
+    );
     kinds
 }
 
@@ -137,10 +141,13 @@ fn value() -> impl Strategy<Value = String> {
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
-            proptest::collection::vec(("[a-c]|m|n|type|default|include|exclude|int|list|map", inner), 0..4).prop_map(|entries| {
-                let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
-                format!("{{ {} }}", entries.join(", "))
-            }),
+            proptest::collection::vec(("[a-c]|m|n|type|default|include|exclude|int|list|map", inner), 0..4).prop_map(
+                |entries| {
+                    let entries: Vec<String> =
+                        entries.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                    format!("{{ {} }}", entries.join(", "))
+                }
+            ),
         ]
     })
 }
@@ -178,11 +185,30 @@ fn take(text: &str, kinds: &Kinds, store: &Store) -> bool {
     if let Ok(pipeline) = &checked {
         let context = Context { pipeline, kinds, store, file: "pipe.yaml", last: None, threads: 1, rehash: false };
         let _ = Plan::new(context, &[]);
+        is_whole(pipeline, text);
     }
     let _ = pipe_lang::format("pipe.yaml", text);
     let _ = pipe_lang::outline(text);
     assert!(began.elapsed() < TIME, "it took {:?}:\n{text}", began.elapsed());
     checked.is_ok()
+}
+
+/// Every node of a checked pipeline has its params, and each of its inputs is connected.
+fn is_whole(pipeline: &pipe_lang::Pipeline, text: &str) {
+    for index in pipeline.graph.node_indices().filter(|_| pipeline.takes.is_empty()) {
+        let node = &pipeline.graph[index];
+        assert!(node.params.is_object(), "`{}` has no params:\n{text}", node.name);
+        let inputs = pipeline.inputs(index);
+        for port in node.kind.inputs.iter().filter(|_| node.blocked.is_none()) {
+            let connected = inputs.iter().filter(|input| input.name.split('[').next() == Some(port.name)).count();
+            assert!(
+                connected == 1 || (port.many && connected > 0),
+                "`{}` has {connected} of `{}`:\n{text}",
+                node.name,
+                port.name
+            );
+        }
+    }
 }
 
 #[test]
@@ -210,9 +236,14 @@ fn what_would_grow_without_end_is_refused() {
     let store = Store::open(folder.path()).unwrap();
     let doubled = |depth: usize, form: fn(&str) -> String| {
         let lines: String = (1..depth).map(|at| format!("  p{at}: {}\n", form(&format!("${{p{}}}", at - 1)))).collect();
-        format!("params:\n  p0: some text that is long enough\n{lines}nodes:\n  a: {{ kind: anything, with: {{ x: \"${{p{}}}\" }} }}\n", depth - 1)
+        format!(
+            "params:\n  p0: some text that is long enough\n{lines}nodes:\n  a: {{ kind: anything, with: {{ x: \"${{p{}}}\" }} }}\n",
+            depth - 1
+        )
     };
-    let axes = |count: usize| (0..count).map(|at| format!("x{at}: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]")).collect::<Vec<_>>().join(", ");
+    let axes = |count: usize| {
+        (0..count).map(|at| format!("x{at}: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]")).collect::<Vec<_>>().join(", ")
+    };
     let chain: String = (1..60_000).map(|at| format!("  p{at}: \"${{p{}}}\"\n", at - 1)).collect();
     let nodes: String = (1..9_000).map(|at| format!("  n{at}: {{ kind: step, from: n{} }}\n", at - 1)).collect();
     let cases = [
@@ -220,7 +251,13 @@ fn what_would_grow_without_end_is_refused() {
         (doubled(60, |inner| format!("[\"{inner}\", \"{inner}\"]")), false),
         (doubled(60, |inner| format!("{{ a: \"{inner}\", b: \"{inner}\" }}")), false),
         (format!("nodes:\n  a: {{ kind: start, matrix: {{ {} }} }}\n", axes(9)), false),
-        (format!("nodes:\n  a: {{ kind: start, matrix: {{ {} }} }}\n  b: {{ kind: start, matrix: {{ y: [1, 2, 3] }} }}\n  c: {{ kind: anything, from: [a, b] }}\n", axes(4)), false),
+        (
+            format!(
+                "nodes:\n  a: {{ kind: start, matrix: {{ {} }} }}\n  b: {{ kind: start, matrix: {{ y: [1, 2, 3] }} }}\n  c: {{ kind: anything, from: [a, b] }}\n",
+                axes(4)
+            ),
+            false,
+        ),
         (format!("params:\n  p0: 1\n{chain}nodes:\n  a: {{ kind: start }}\n"), false),
         ("nodes: { a: { uses: loop } }".to_owned(), false),
         ("nodes: { a: { uses: deep }, b: { uses: deep } }".to_owned(), true),

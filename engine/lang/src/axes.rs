@@ -12,18 +12,27 @@ use crate::tree::{Key, Node, Tree};
 /// The longest label of a value.
 const MAX_LABEL: usize = 60;
 
+/// Whether a text can name a node, an input or an axis.
+pub(crate) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}
+
+/// Whether a text can name a value of an axis: `0.01` in `head[lr=0.01]`.
+fn is_label(text: &str) -> bool {
+    is_mark(text) && text.len() <= MAX_LABEL && !text.contains([',', '='])
+}
+
+/// Whether a text can tell one of many apart: `lr=0.01,model=b0`. It becomes the name of a file.
+pub(crate) fn is_mark(text: &str) -> bool {
+    let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"[]/\\".contains(c);
+    !text.is_empty() && text.chars().all(plain) && text != "." && text != ".."
+}
+
 impl Elaboration<'_> {
     /// The combinations of a node's own matrix; `None` after saying what is wrong with it.
     pub(crate) fn matrix(&mut self, scope: &mut Scope, tree: &Tree) -> Option<Relation> {
-        let varies = scope.params.varies(&mut self.cx, tree)?;
         let tree = scope.params.fill(&mut self.cx, tree, At::nowhere());
         if tree.is_mistake() {
-            return None;
-        }
-        if !varies.axes().is_empty() {
-            let message = "a matrix cannot vary with another one";
-            let problem = Problem::new("pipe::unknown_param", message, tree.span, "varies");
-            self.cx.problems.push(problem.help("write its values down here, or as a param that does not vary"));
             return None;
         }
         let (mut axes, mut exclude, mut include) = (Vec::new(), None, None);
@@ -37,6 +46,12 @@ impl Elaboration<'_> {
         let mut own: Vec<(String, AxisId)> = Vec::new();
         let mut relation = Relation::constant(());
         for (key, value) in axes {
+            if !is_name(&key.text) {
+                let message = format!("`{}` cannot be the name of an axis", key.text);
+                let problem = Problem::new("pipe::syntax", message, key.span, "this name");
+                self.cx.problems.push(problem.help("a name is made of letters, digits, `_` and `-`"));
+                return None;
+            }
             let id = self.cx.axes.declare(&scope.path, &key.text);
             let values = self.values(id, &key, value)?;
             let axis =
@@ -92,12 +107,12 @@ impl Elaboration<'_> {
             (None, Node::Mistake) => return None,
             (None, _) => ("", value.span),
         };
-        let plain = |c: char| !c.is_control() && !c.is_whitespace() && !"[],=".contains(c);
-        if text.is_empty() || text.len() > MAX_LABEL || !text.chars().all(plain) {
+        if !is_label(text) {
             let message = format!("a value of `{axis}` cannot stand in the name of a node");
             let problem = Problem::new("pipe::syntax", message, span, "this value");
-            let help =
-                format!("give it a short name: `{axis}: {{ name: value }}`, without spaces and `[`, `]`, `,`, `=`");
+            let help = format!(
+                "give it a short name: `{axis}: {{ name: value }}`, without spaces and `[`, `]`, `,`, `=`, `/`"
+            );
             self.cx.problems.push(problem.help(help));
             return None;
         }

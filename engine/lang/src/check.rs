@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pipe_spec::KindSpec;
 
 use crate::context::{Context, Environment};
-use crate::elaborate::Elaboration;
+use crate::elaborate::{Elaboration, Finished};
 use crate::pipeline::{Declared, Pipeline};
 use crate::problem::Problems;
 use crate::{Sources, reader};
@@ -71,12 +71,13 @@ pub fn check(
 ) -> Result<Pipeline, Problems> {
     let mut sources = Sources::default();
     let id = sources.add(file, text, folder);
-    let mut elaboration = Elaboration::new(Context::new(&mut sources, language.environment), language);
+    let mut elaboration = Elaboration::new(Context::new(&mut sources, language.environment), language, folder);
     let root = reader::read(elaboration.cx.sources, id, &mut elaboration.cx.problems);
-    let parts = root.and_then(|root| elaboration.pipeline(root, given));
-    let (problems, graph, off, environment) = elaboration.finish();
-    match (parts, graph) {
-        (Some(parts), Some(graph)) if problems.is_empty() => {
+    let place = place(&folder.join(Path::new(file).file_name().unwrap_or_default()));
+    let parts = root.and_then(|root| elaboration.pipeline(root, place, given));
+    let Finished { problems, graph, off, environment, parts: of_parts } = elaboration.finish();
+    match parts {
+        Some(parts) if problems.is_empty() => {
             let stem = || Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
             Ok(Pipeline {
                 name: parts.name.unwrap_or_else(stem),
@@ -89,11 +90,17 @@ pub fn check(
                 profiles: parts.profiles,
                 environment,
                 off,
+                parts: of_parts,
                 takes: parts.takes,
             })
         }
         _ => Err(problems.finish(&sources)),
     }
+}
+
+/// What tells one file from another, however its path is written.
+pub(crate) fn place(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
 /// What a text says at its top, whatever mistakes it has elsewhere.
@@ -114,7 +121,7 @@ pub fn outline(text: &str) -> Outline {
     let mut sources = Sources::default();
     let id = sources.add("", text, "");
     let nothing = Language { kinds: &[], library: &Library::new(), environment: |_| None };
-    let mut elaboration = Elaboration::new(Context::new(&mut sources, nothing.environment), nothing);
+    let mut elaboration = Elaboration::new(Context::new(&mut sources, nothing.environment), nothing, Path::new(""));
     let root = reader::read(elaboration.cx.sources, id, &mut elaboration.cx.problems);
     root.map(|root| elaboration.outline(root)).unwrap_or_default()
 }

@@ -4,8 +4,8 @@ use pipe_spec::{Choice, Shape};
 
 use crate::context::Context;
 use crate::problem::Problem;
-use crate::tree::{Key, Node, Tree};
-use crate::{Span, suggest};
+use crate::suggest;
+use crate::tree::{Key, Node, Scalar, Tree};
 
 /// The words after `type:`.
 pub(crate) const TYPES: [&str; 9] = ["any", "bool", "file", "float", "folder", "int", "list", "path", "text"];
@@ -34,22 +34,28 @@ pub(crate) fn declaration(cx: &mut Context<'_>, key: Key, tree: Tree) -> Option<
     let (min, max, help, default) = (part("min"), part("max"), part("help"), part("default"));
     let shape = shape(cx, &word)?;
     let help = help.and_then(|tree| cx.word(&tree, "`help`")).unwrap_or_default();
-    let shape = match (shape, choices, of) {
-        (Shape::Text { .. }, Some(tree), None) => choices_of(cx, &tree)?,
-        (Shape::List { .. }, None, Some(tree)) => {
-            Shape::List { item: Box::new(self::shape(cx, &tree)?), min: None, max: None }
+    let is_text = matches!(shape, Shape::Text { .. });
+    let is_list = matches!(shape, Shape::List { .. });
+    let is_number = matches!(shape, Shape::Int { .. } | Shape::Float { .. });
+    let placed = [
+        ("choices", &choices, is_text, "text"),
+        ("of", &of, is_list, "list"),
+        ("min", &min, is_number, "int` and `float"),
+        ("max", &max, is_number, "int` and `float"),
+    ];
+    for (key, tree, fits, word) in placed {
+        if let Some(tree) = tree.as_ref().filter(|_| !fits) {
+            let message = format!("`{key}` belongs to params of type `{word}`");
+            cx.problems.push(Problem::new("pipe::unknown_key", message, tree.span, "not of this type"));
+            return None;
         }
-        (shape, None, None) => bounded(cx, shape, min.as_ref(), max.as_ref())?,
-        (_, Some(tree), _) => return misplaced(cx, "choices", "text", tree.span),
-        (_, _, Some(tree)) => return misplaced(cx, "of", "list", tree.span),
+    }
+    let shape = match (choices, of) {
+        (Some(tree), _) => choices_of(cx, &tree)?,
+        (_, Some(tree)) => Shape::List { item: Box::new(self::shape(cx, &tree)?), min: None, max: None },
+        _ => bounded(cx, shape, min.as_ref(), max.as_ref())?,
     };
     Some(Declaration { key, default, shape, help })
-}
-
-fn misplaced(cx: &mut Context<'_>, key: &str, word: &str, span: Span) -> Option<Declaration> {
-    let message = format!("`{key}` belongs to params of type `{word}`");
-    cx.problems.push(Problem::new("pipe::unknown_key", message, span, "not of this type"));
-    None
 }
 
 fn shape(cx: &mut Context<'_>, tree: &Tree) -> Option<Shape> {
@@ -85,35 +91,42 @@ fn choices_of(cx: &mut Context<'_>, tree: &Tree) -> Option<Shape> {
 }
 
 fn bounded(cx: &mut Context<'_>, shape: Shape, min: Option<&Tree>, max: Option<&Tree>) -> Option<Shape> {
-    let bound = |cx: &mut Context<'_>, tree: &Tree, whole: bool| {
-        let number = match &tree.node {
-            Node::Scalar(scalar) if whole => scalar.as_int().map(|int| int as f64),
-            Node::Scalar(scalar) => scalar.as_float(),
-            _ => None,
-        };
-        if number.is_none() {
-            let wanted = if whole { "a whole number" } else { "a number" };
-            let message = format!("the bound is {}, expected {wanted}", tree.describe());
-            cx.problems.push(Problem::new("pipe::wrong_type", message, tree.span, format!("expected {wanted}")));
+    let (shape, empty) = match shape {
+        Shape::Int { .. } => {
+            let (min, max) =
+                (bound(cx, min, Scalar::as_int, "a whole number")?, bound(cx, max, Scalar::as_int, "a whole number")?);
+            (Shape::Int { min, max }, min.zip(max).is_some_and(|(min, max)| min > max))
         }
-        number
+        Shape::Float { above, below, .. } => {
+            let (min, max) =
+                (bound(cx, min, Scalar::as_float, "a number")?, bound(cx, max, Scalar::as_float, "a number")?);
+            (Shape::Float { min, above, max, below }, min.zip(max).is_some_and(|(min, max)| min > max))
+        }
+        other => (other, false),
     };
-    let whole = matches!(shape, Shape::Int { .. });
-    if !whole && !matches!(shape, Shape::Float { .. }) {
-        if let Some(tree) = min.or(max) {
-            let message = "`min` and `max` belong to params of type `int` and `float`";
-            cx.problems.push(Problem::new("pipe::unknown_key", message, tree.span, "not of this type"));
-            return None;
-        }
-        return Some(shape);
+    if let Some(tree) = max.filter(|_| empty) {
+        let problem = Problem::new("pipe::out_of_range", "`max` is less than `min`", tree.span, "no value fits");
+        cx.problems.push(problem.help("exchange them"));
+        return None;
     }
-    let mut read = |tree: Option<&Tree>| match tree {
-        None => Some(None),
-        Some(tree) => bound(cx, tree, whole).map(Some),
+    Some(shape)
+}
+
+/// A bound, where one is written; `None` where it is not a number.
+fn bound<T>(
+    cx: &mut Context<'_>,
+    tree: Option<&Tree>,
+    read: fn(&Scalar) -> Option<T>,
+    wanted: &str,
+) -> Option<Option<T>> {
+    let Some(tree) = tree else { return Some(None) };
+    let number = match &tree.node {
+        Node::Scalar(scalar) => read(scalar),
+        _ => None,
     };
-    let (min, max) = (read(min)?, read(max)?);
-    Some(match whole {
-        true => Shape::Int { min: min.map(|min| min as i64), max: max.map(|max| max as i64) },
-        false => Shape::Float { min, above: None, max, below: None },
-    })
+    if number.is_none() {
+        let message = format!("the bound is {}, expected {wanted}", tree.describe());
+        cx.problems.push(Problem::new("pipe::wrong_type", message, tree.span, format!("expected {wanted}")));
+    }
+    number.map(Some)
 }

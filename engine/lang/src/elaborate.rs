@@ -3,7 +3,8 @@
 //! One [`Scope`] a text that is used. Its nodes are taken in an order in which each comes after all
 //! it needs, so that what a node varies with is known when its readers ask.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
@@ -14,13 +15,13 @@ use crate::declare::{Declaration, declaration};
 use crate::decode::plain;
 use crate::given;
 use crate::inputs::Wired;
-use crate::matrix::Relation;
+use crate::matrix::{AxisId, Relation};
 use crate::params::Params;
-use crate::pipeline::{Declared, Edge, Node, Off};
+use crate::pipeline::{Declared, Edge, Node, Off, Part};
 use crate::problem::{Collector, Problem};
-use crate::tree::{Key, Tree};
+use crate::tree::{self, Key, Tree};
 use crate::{SourceId, Span};
-use pipe_spec::ArtifactType;
+use pipe_spec::{ArtifactType, Port};
 
 /// The most nodes that a pipeline may come to.
 pub(crate) const MAX_NODES: usize = 10_000;
@@ -32,9 +33,18 @@ pub(crate) struct Elaboration<'a> {
     pub(crate) off: Vec<Off>,
     /// Sub-pipelines that were read, by where they are.
     pub(crate) texts: HashMap<String, Option<(SourceId, Tree)>>,
-    /// The texts that are being put into one another.
-    pub(crate) open: Vec<SourceId>,
+    /// The texts that are being put into one another, by where they are.
+    pub(crate) open: Vec<String>,
+    /// The sub-pipelines that were put in, with the drafts that their outputs lead to.
+    pub(crate) parts: Vec<(String, Outputs)>,
+    /// The folder of the pipeline's own file.
+    pub(crate) folder: PathBuf,
+    /// Nodes and sub-pipelines that were put in.
+    spent: usize,
 }
+
+/// The outputs of a sub-pipeline, each with the drafts that it leads to and the ports.
+pub(crate) type Outputs = Vec<(String, Vec<(usize, Port)>)>;
 
 /// A node of the graph to be.
 pub(crate) struct Draft {
@@ -51,8 +61,8 @@ pub(crate) struct Scope {
     pub(crate) path: String,
     pub(crate) rank: Vec<u32>,
     pub(crate) params: Params,
-    /// What the node that uses the text varies with.
-    pub(crate) ambient: Relation,
+    /// What the nodes vary with that this text, and those around it, are used by: the outermost first.
+    pub(crate) ambients: Vec<Relation>,
     /// Nodes and inputs by name; `None` for those with mistakes.
     pub(crate) entities: HashMap<String, Option<Entity>>,
     /// The names in the order of the text.
@@ -67,6 +77,8 @@ pub(crate) struct Entity {
     pub(crate) what: String,
     /// What it gives, the main output first.
     pub(crate) outputs: Vec<(String, Wired)>,
+    /// Whether it may vary with more, since something that it reads has mistakes.
+    pub(crate) unsure: bool,
 }
 
 /// The keys of a pipeline's text.
@@ -93,20 +105,26 @@ pub(crate) struct Parts {
 /// The keys at the top of a text.
 pub(crate) const KEYS: [&str; 7] = ["name", "doc", "params", "profiles", "inputs", "outputs", "nodes"];
 
-/// What is left when everything is put in: the mistakes, the graph if there is one, the nodes that are
-/// switched off, and the variables that were read.
-type Finished = (Collector, Option<DiGraph<Node, Edge>>, Vec<Off>, BTreeMap<String, String>);
+/// What is left when everything is put in.
+pub(crate) struct Finished {
+    pub(crate) problems: Collector,
+    pub(crate) graph: DiGraph<Node, Edge>,
+    pub(crate) off: Vec<Off>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) parts: Vec<Part>,
+}
 
 impl<'a> Elaboration<'a> {
-    pub(crate) fn new(cx: Context<'a>, language: Language<'a>) -> Self {
-        Self { cx, language, drafts: Vec::new(), off: Vec::new(), texts: HashMap::new(), open: Vec::new() }
+    pub(crate) fn new(cx: Context<'a>, language: Language<'a>, folder: &Path) -> Self {
+        let (drafts, off, texts, open) = (Vec::new(), Vec::new(), HashMap::new(), Vec::new());
+        Self { cx, language, drafts, off, texts, open, parts: Vec::new(), folder: folder.to_owned(), spent: 0 }
     }
 
     /// Puts a whole pipeline together; `None` when it has no nodes to speak of.
-    pub(crate) fn pipeline(&mut self, root: Tree, given: &Given) -> Option<Parts> {
-        self.open.push(root.span.source);
+    pub(crate) fn pipeline(&mut self, root: Tree, place: String, given: &Given) -> Option<Parts> {
+        self.open.push(place);
         let head = self.head(root)?;
-        let mut params = Params::new(&head.declarations);
+        let mut params = Params::new(&head.declarations, Relation::constant(()));
         given::apply(&mut self.cx, &mut params, &head, given);
         for declaration in &head.declarations {
             let name = &declaration.key.text;
@@ -122,7 +140,7 @@ impl<'a> Elaboration<'a> {
             path: String::new(),
             rank: Vec::new(),
             params,
-            ambient: Relation::constant(()),
+            ambients: Vec::new(),
             entities: HashMap::new(),
             names: Vec::new(),
         };
@@ -130,7 +148,12 @@ impl<'a> Elaboration<'a> {
             let wired = Wired::declared(*artifact);
             scope.add(
                 key,
-                Some(Entity { span: key.span, what: "an input".to_owned(), outputs: vec![(key.text.clone(), wired)] }),
+                Some(Entity {
+                    span: key.span,
+                    what: "an input".to_owned(),
+                    outputs: vec![(key.text.clone(), wired)],
+                    unsure: false,
+                }),
             );
         }
         let Head { name, doc, declarations, profiles, inputs, outputs, nodes } = head;
@@ -214,6 +237,22 @@ impl<'a> Elaboration<'a> {
         found
     }
 
+    /// Counts nodes and sub-pipelines; `false` where there are too many, which is said once.
+    pub(crate) fn spend(&mut self, count: usize, span: Span) -> bool {
+        let before = self.spent;
+        self.spent = self.spent.saturating_add(count);
+        if self.spent > MAX_NODES && before <= MAX_NODES {
+            let message = format!("the pipeline comes to more than {MAX_NODES} nodes and sub-pipelines");
+            self.cx.problems.push(Problem::new("pipe::too_large", message, span, "counting stopped here"));
+        }
+        self.spent <= MAX_NODES
+    }
+
+    /// Whether more of it need not be looked at.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent > MAX_NODES
+    }
+
     /// Ends the work. The nodes of the graph are in the order of the files.
     pub(crate) fn finish(mut self) -> Finished {
         let mut order: Vec<usize> = (0..self.drafts.len()).collect();
@@ -238,11 +277,33 @@ impl<'a> Elaboration<'a> {
             }
         }
         refuse_shared_exports(&mut self.cx.problems, &graph);
-        (self.cx.problems, Some(graph), self.off, self.cx.asked)
+        let led = |(name, drafts): (String, Vec<(usize, Port)>)| {
+            (name, drafts.into_iter().map(|(draft, port)| (place[draft], port)).collect())
+        };
+        let part = |(name, outputs): (String, Outputs)| Part { name, outputs: outputs.into_iter().map(led).collect() };
+        let parts = self.parts.into_iter().map(part).collect();
+        Finished { problems: self.cx.problems, graph, off: self.off, environment: self.cx.asked, parts }
     }
 }
 
 impl Scope {
+    /// The combinations of these axes of what uses the text.
+    pub(crate) fn varying(&self, axes: &BTreeSet<AxisId>) -> Relation {
+        self.ambients.last().map_or_else(|| Relation::constant(()), |ambient| ambient.project(axes))
+    }
+
+    /// Whether what a reference names may vary with more than is known.
+    pub(crate) fn is_unsure(&self, reference: &Tree) -> bool {
+        let tree::Node::Scalar(scalar) = &reference.node else { return false };
+        let name = scalar.text.split(['.', '[']).next().unwrap_or_default();
+        matches!(self.entities.get(name), Some(Some(entity)) if entity.unsure)
+    }
+
+    /// Without the combinations that what uses the text leaves out.
+    pub(crate) fn restricted(&self, relation: Relation) -> Relation {
+        self.ambients.iter().fold(relation, |relation, ambient| relation.within(ambient))
+    }
+
     /// Gives a name what it leads to.
     pub(crate) fn add(&mut self, key: &Key, entity: Option<Entity>) {
         self.names.push(key.text.clone());
@@ -268,7 +329,7 @@ fn artifact_type(cx: &mut Context<'_>, tree: &Tree) -> Option<ArtifactType> {
 }
 
 fn refuse_shared_exports(problems: &mut Collector, graph: &DiGraph<Node, Edge>) {
-    let mut seen: HashMap<&std::path::Path, Span> = HashMap::new();
+    let mut seen: HashMap<&Path, Span> = HashMap::new();
     for export in graph.node_weights().flat_map(|node| &node.exports) {
         if let Some(first) = seen.insert(&export.path, export.span) {
             let message = format!("two outputs are exported to {}", export.path.display());

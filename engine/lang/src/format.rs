@@ -6,7 +6,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::problem::{Collector, Problem, Problems};
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 use crate::{Sources, Span, reader};
 
 /// Flow mappings and lists that would be wider are written as blocks.
@@ -30,7 +30,9 @@ pub fn format(name: &str, text: &str) -> Result<String, Problems> {
             let span = Span { source: id, start: 0, end: 0 };
             let message = "the file is written in a way that cannot be laid out anew";
             let problem = Problem::new("pipe::syntax", message, span, "the whole file");
-            problems.push(problem.help("anchors, tags and comments inside `{ }` are left to you; nothing was changed"));
+            problems.push(problem.help(
+                "anchors, aliases, tags and texts that begin with `|2` or `|+` are left to you; nothing was changed",
+            ));
             Err(problems.finish(&sources))
         }
     }
@@ -47,21 +49,7 @@ fn is_kept(tree: &Tree, text: &str, formatted: &str) -> bool {
         comments.sort();
         Some(comments)
     };
-    problems.is_empty() && again.is_some_and(|again| same(tree, &again)) && comments(text) == comments(formatted)
-}
-
-fn same(one: &Tree, other: &Tree) -> bool {
-    match (&one.node, &other.node) {
-        (Node::Scalar(one), Node::Scalar(other)) => one.text == other.text && one.plain == other.plain,
-        (Node::List(one), Node::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Node::Map(one), Node::Map(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|((key, one), (name, other))| key.text == name.text && same(one, other))
-        }
-        _ => false,
-    }
+    problems.is_empty() && again.is_some_and(|again| tree.is_like(&again)) && comments(text) == comments(formatted)
 }
 
 /// A value as it stands in the text.
@@ -421,7 +409,12 @@ impl<'a> Events<'a> {
             return None;
         }
         let line = self.text[..start].rfind('\n').map_or(0, |line| line + 1);
-        let outer = self.text[line..].len() - self.text[line..].trim_start_matches([' ', '-']).len();
+        // Behind a dash alone it belongs to the list, behind a key to the mapping.
+        let before = &self.text[line..start];
+        let outer = match before.trim_end().strip_suffix('-') {
+            Some(dash) if dash.trim_matches([' ', '-']).is_empty() => dash.len(),
+            _ => before.len() - before.trim_start_matches([' ', '-']).len(),
+        };
         let mut at = start + header.len() + 1;
         let mut found = start + header.len();
         for line in self.text.get(at..end.max(at)).unwrap_or_default().split_inclusive('\n') {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use pipe_spec::{ArtifactType, Port};
 
 use crate::Span;
+use crate::axes::{is_mark, is_name};
 use crate::context::used;
 use crate::elaborate::{Elaboration, Scope};
 use crate::matrix::{AxisId, Combo, Varying, written};
@@ -62,6 +63,8 @@ pub(crate) struct Wire {
     pub(crate) input: String,
     /// What this one of many is called.
     pub(crate) label: Option<String>,
+    /// Whether the author called it so, rather than that it is called after its node.
+    pub(crate) named: bool,
     /// What was written.
     pub(crate) tree: Tree,
 }
@@ -102,7 +105,10 @@ impl Elaboration<'_> {
                 for (name, value) in entries {
                     match takes.ports.iter().find(|(port, ..)| *port == name.text) {
                         Some(&(_, _, many)) => self.wires_of(&name.text, value, many, &mut wires)?,
-                        None if takes.more => self.wires_of(&name.text, value, true, &mut wires)?,
+                        None if takes.more => {
+                            self.name(name, is_name)?;
+                            self.wires_of(&name.text, value, true, &mut wires)?;
+                        }
                         None => {
                             unknown = true;
                             self.unknown_input(name, takes);
@@ -122,12 +128,12 @@ impl Elaboration<'_> {
                         self.cx.problems.push(problem.help("give them names: `from: { one: NODE, other: NODE }`"));
                         return None;
                     }
-                    wires.push(Wire { input: name, label: None, tree: item.clone() });
+                    wires.push(Wire { input: name, label: None, named: false, tree: item.clone() });
                 }
             }
             _ if takes.more && takes.ports.is_empty() => {
                 let reference = self.cx.word(tree, &format!("`from` of `{}`", key.text))?;
-                wires.push(Wire { input: called_after(&reference), label: None, tree: tree.clone() });
+                wires.push(Wire { input: called_after(&reference), label: None, named: false, tree: tree.clone() });
             }
             _ => match takes.ports {
                 [(name, _, many)] => self.wires_of(name, tree, *many, &mut wires)?,
@@ -164,18 +170,31 @@ impl Elaboration<'_> {
         match &tree.node {
             Node::List(items) if many => {
                 for item in items {
-                    let label = called_after(&self.cx.word(item, "an input")?);
-                    wires.push(Wire { input: input.clone(), label: Some(label), tree: item.clone() });
+                    let label = Some(called_after(&self.cx.word(item, "an input")?));
+                    wires.push(Wire { input: input.clone(), label, named: false, tree: item.clone() });
                 }
             }
             Node::Map(entries) if many => {
                 for (label, item) in entries {
-                    wires.push(Wire { input: input.clone(), label: Some(label.text.clone()), tree: item.clone() });
+                    self.name(label, is_mark)?;
+                    let label = Some(label.text.clone());
+                    wires.push(Wire { input: input.clone(), label, named: true, tree: item.clone() });
                 }
             }
-            _ => wires.push(Wire { input, label: None, tree: tree.clone() }),
+            _ => wires.push(Wire { input, label: None, named: false, tree: tree.clone() }),
         }
         Some(())
+    }
+
+    /// Refuses a name that an author gave to an input.
+    fn name(&mut self, key: &Key, fits: fn(&str) -> bool) -> Option<()> {
+        if fits(&key.text) {
+            return Some(());
+        }
+        let message = format!("`{}` cannot be the name of an input", key.text);
+        let problem = Problem::new("pipe::syntax", message, key.span, "this name");
+        self.cx.problems.push(problem.help("a name is made of letters, digits, `_` and `-`"));
+        None
     }
 
     /// Inputs that nothing is written for.
@@ -233,7 +252,12 @@ impl Elaboration<'_> {
             None => entity.outputs.first(),
         };
         let Some((_, wired)) = found else {
-            let output = reference.output.as_deref().unwrap_or_default();
+            let Some(output) = reference.output.as_deref() else {
+                let problem =
+                    Problem::new("pipe::unknown_node", format!("`{name}` gives nothing"), tree.span, "read here");
+                self.cx.problems.push(problem.help("name what it gives: `outputs: { name: NODE }`, in its file"));
+                return None;
+            };
             let help = suggest::help(output, "outputs", entity.outputs.iter().map(|(name, _)| name.as_str()));
             let message = format!("`{name}` has no output `{output}`");
             self.cx.problems.push(Problem::new("pipe::unknown_node", message, tree.span, "not known").help(help));
@@ -256,11 +280,11 @@ impl Elaboration<'_> {
                 Some(self.gather(wired, &own))
             }
             Choose::AllOf(name) => {
-                let id = self.axis(axes, name, node, tree)?;
+                let id = self.axis(scope, axes, name, node, tree)?;
                 Some(self.gather(wired, &BTreeSet::from([id])))
             }
             Choose::One(name, label) => {
-                let id = self.axis(axes, name, node, tree)?;
+                let id = self.axis(scope, axes, name, node, tree)?;
                 let values = &self.cx.axes.get(id).values;
                 let number = |text: &str| text.parse::<f64>().ok();
                 let equal = |other: &str| number(label).is_some() && number(other) == number(label);
@@ -283,12 +307,11 @@ impl Elaboration<'_> {
         }
     }
 
-    fn axis(&mut self, axes: &BTreeSet<AxisId>, name: &str, node: &str, tree: &Tree) -> Option<AxisId> {
-        let full = |id: AxisId| format!("{}{}", self.cx.axes.get(id).scope, self.cx.axes.get(id).name);
-        let found = axes.iter().copied().find(|&id| self.cx.axes.get(id).name == name || full(id) == name);
-        if found.is_none() {
-            let names: Vec<String> = axes.iter().map(|&id| self.cx.axes.get(id).name.clone()).collect();
-            let help = suggest::help(name, "axes that it varies with", names.iter().map(String::as_str));
+    fn axis(&mut self, scope: &Scope, axes: &BTreeSet<AxisId>, name: &str, node: &str, tree: &Tree) -> Option<AxisId> {
+        let names = self.axes_at(scope, axes);
+        let found = names.get(name).copied();
+        if found.is_none() && !scope.is_unsure(tree) {
+            let help = suggest::help(name, "axes that it varies with", names.keys().map(String::as_str));
             let message = format!("`{node}` does not vary with `{name}`");
             self.cx.problems.push(Problem::new("pipe::unknown_node", message, tree.span, "not known").help(help));
         }

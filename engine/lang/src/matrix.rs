@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::tree::{Node, Tree};
+use crate::tree::Tree;
 
 /// An axis of the pipeline; those made first come first in names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,7 @@ impl Axes {
     pub(crate) fn value(&mut self, id: AxisId, label: &str, tree: &Tree) -> Result<u32, Tree> {
         let values = &mut self.0[id.0 as usize].values;
         let at = match values.iter().position(|(other, _)| other == label) {
-            Some(at) if same(&values[at].1, tree) => at,
+            Some(at) if values[at].1.is_like(tree) => at,
             Some(at) => return Err(values[at].1.clone()),
             None => {
                 values.push((label.to_owned(), tree.clone()));
@@ -70,23 +70,6 @@ impl Axes {
             if alone { axis.name.clone() } else { format!("{}{}", axis.scope, axis.name) }
         };
         combo.0.iter().map(|&(id, at)| (name(id), self.get(id).values[at as usize].0.clone())).collect()
-    }
-}
-
-/// Whether two values are written alike.
-fn same(one: &Tree, other: &Tree) -> bool {
-    match (&one.node, &other.node) {
-        (Node::Scalar(one), Node::Scalar(other)) => one.text == other.text && one.plain == other.plain,
-        (Node::List(one), Node::List(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Node::Map(one), Node::Map(other)) => {
-            let alike = |((key, one), (name, other)): (&(crate::tree::Key, Tree), &(crate::tree::Key, Tree))| {
-                key.text == name.text && same(one, other)
-            };
-            one.len() == other.len() && one.iter().zip(other).all(alike)
-        }
-        _ => false,
     }
 }
 

@@ -1,21 +1,20 @@
 //! The entries of `nodes:`, each of one kind or a sub-pipeline, under each combination of a matrix.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use petgraph::algo::kosaraju_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
 use pipe_spec::{KindSpec, Port, Shape};
 use serde_json::Value;
 
 use crate::Span;
+use crate::axes::is_name;
 use crate::context::used;
 use crate::decode::Decoder;
-use crate::elaborate::{Draft, Elaboration, Entity, MAX_NODES, Scope};
-use crate::inputs::{Takes, Target, Wire, Wired, called_after, mentioned};
+use crate::elaborate::{Draft, Elaboration, Entity, Scope};
+use crate::inputs::{Takes, Target, Wire, Wired, called_after};
 use crate::matrix::{AxisId, Combo, Relation, Varying, written};
-use crate::params::{At, MAX_COMBINATIONS};
-use crate::pipeline::{Edge, Export, Node, Off};
+use crate::params::{At, MAX_COMBINATIONS, asked_axes, size};
+use crate::pipeline::{Edge, Node, Off};
 use crate::problem::Problem;
 use crate::suggest;
 use crate::tree::{self, Key, Tree};
@@ -55,6 +54,9 @@ impl Elaboration<'_> {
             }
         }
         for at in self.order(&entries) {
+            if self.is_spent() {
+                return;
+            }
             let entry = &entries[at];
             let entity = match (entry.part("kind"), entry.part("uses")) {
                 (Some(kind), None) => self.node(scope, entry, kind),
@@ -72,13 +74,16 @@ impl Elaboration<'_> {
                     None
                 }
             };
+            if entity.is_none() && self.cx.problems.is_empty() {
+                let message = format!("nothing came of the node `{}`", entry.key.text);
+                self.cx.problems.push(Problem::new("pipe::internal", message, entry.key.span, "this node"));
+            }
             scope.entities.insert(entry.key.text.clone(), entity);
         }
     }
 
     fn entry(&mut self, scope: &mut Scope, place: u32, key: Key, tree: Tree) -> Option<Entry> {
-        let valid = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-        if key.text.is_empty() || !key.text.chars().all(valid) {
+        if !is_name(&key.text) {
             let message = format!("`{}` cannot be the name of a node", key.text);
             let problem = Problem::new("pipe::syntax", message, key.span, "this name");
             self.cx.problems.push(problem.help("a name is made of letters, digits, `_` and `-`"));
@@ -95,8 +100,9 @@ impl Elaboration<'_> {
         let parts = self.cx.keys(tree, &format!("the node `{}`", key.text), &KEYS)?;
         for name in ["kind", "uses", "from"] {
             if let Some((_, tree)) = parts.get(name)
-                && let Some(span) = asks_for_matrix(tree)
+                && let Some(asking) = asked_axes(tree).into_values().next()
             {
+                let span = asking.span;
                 let message = format!("`{name}` cannot vary with a matrix");
                 let problem = Problem::new("pipe::unknown_param", message, span, "varies");
                 let help = "a node fans out with its input; `NODE[axis=value]` picks one of its values";
@@ -108,90 +114,29 @@ impl Elaboration<'_> {
         Some(Entry { key, place, from, parts })
     }
 
-    /// The entries so that each comes after all it needs; without those that need each other.
-    fn order(&mut self, entries: &[Entry]) -> Vec<usize> {
-        let by_name: HashMap<&str, usize> =
-            entries.iter().enumerate().map(|(at, entry)| (entry.key.text.as_str(), at)).collect();
-        let mut graph: DiGraph<(), Span> = DiGraph::new();
-        for _ in entries {
-            graph.add_node(());
-        }
-        for (to, entry) in entries.iter().enumerate() {
-            let mut names = Vec::new();
-            entry.from.iter().for_each(|from| mentioned(from, &mut names));
-            for (name, span) in names {
-                if let Some(&from) = by_name.get(name.as_str()) {
-                    graph.add_edge(NodeIndex::new(from), NodeIndex::new(to), span);
-                }
-            }
-        }
-        let mut lost = BTreeSet::new();
-        for group in kosaraju_scc(&graph) {
-            let itself = |&index: &NodeIndex| graph.find_edge(index, index).is_some();
-            if group.len() > 1 || group.iter().any(itself) {
-                self.refuse_cycle(entries, &graph, &group);
-                lost.extend(group.iter().map(|index| index.index()));
-            }
-        }
-        let mut waits: Vec<usize> = vec![0; entries.len()];
-        graph.edge_indices().filter_map(|edge| graph.edge_endpoints(edge)).for_each(|(_, to)| waits[to.index()] += 1);
-        let mut ready: BTreeSet<usize> = (0..entries.len()).filter(|&at| waits[at] == 0).collect();
-        let mut order = Vec::new();
-        while let Some(at) = ready.pop_first() {
-            order.push(at);
-            for next in graph.neighbors(NodeIndex::new(at)) {
-                waits[next.index()] -= 1;
-                if waits[next.index()] == 0 {
-                    ready.insert(next.index());
-                }
-            }
-        }
-        // What comes after a cycle still has its own mistakes told.
-        let taken: BTreeSet<usize> = order.iter().copied().collect();
-        order.extend((0..entries.len()).filter(|at| !taken.contains(at) && !lost.contains(at)));
-        order
-    }
-
-    fn refuse_cycle(&mut self, entries: &[Entry], graph: &DiGraph<(), Span>, group: &[NodeIndex]) {
-        let name = |index: NodeIndex| &entries[index.index()].key.text;
-        let mut edges: Vec<(Span, String)> = graph
-            .edge_indices()
-            .filter_map(|edge| Some((graph.edge_endpoints(edge)?, graph[edge])))
-            .filter(|((from, to), _)| group.contains(from) && group.contains(to))
-            .map(|((from, to), span)| (span, format!("`{}` needs `{}`", name(to), name(from))))
-            .collect();
-        edges.sort_by_key(|(span, _)| span.start);
-        let mut nodes = group.to_vec();
-        nodes.sort();
-        let nodes: Vec<_> = nodes.into_iter().map(|index| format!("`{}`", name(index))).collect();
-        let mut edges = edges.into_iter();
-        if let Some((span, text)) = edges.next() {
-            let message = match nodes.as_slice() {
-                [only] => format!("{only} needs itself"),
-                nodes => format!("{} need each other", nodes.join(", ")),
-            };
-            let problem = Problem::new("pipe::cycle", message, span, text);
-            let problem = edges.fold(problem, |problem, (span, text)| problem.label(span, text));
-            self.cx.problems.push(problem.help("a pipeline goes one way: take one of these edges away"));
-        }
-    }
-
-    /// What is connected to each input; those with mistakes are left out.
-    pub(crate) fn connected(&mut self, scope: &Scope, entry: &Entry, takes: &Takes<'_>) -> Vec<Connected> {
-        let wires = self.wires(&entry.key, entry.from.as_ref(), takes).unwrap_or_default();
+    /// What is connected to each input, and whether something with mistakes is left out.
+    pub(crate) fn connected(&mut self, scope: &Scope, entry: &Entry, takes: &Takes<'_>) -> (Vec<Connected>, bool) {
+        let wires = self.wires(&entry.key, entry.from.as_ref(), takes);
+        let mut unsure = wires.is_none();
+        let wires = wires.unwrap_or_default();
         let mut connected = Vec::new();
         for wire in wires {
-            let Some(wired) = self.resolve(scope, &wire.tree, &entry.key.text) else { continue };
+            let Some(wired) = self.resolve(scope, &wire.tree, &entry.key.text) else {
+                unsure = true;
+                continue;
+            };
+            unsure |= scope.is_unsure(&wire.tree);
             let port = takes.ports.iter().find(|(name, ..)| *name == wire.input);
             if let (Some(&(_, wanted, _)), Some(given)) = (port, wired.artifact())
                 && wanted != given
             {
                 self.refuse_type(scope, entry, &wire, wanted, given);
+                unsure = true;
                 continue;
             }
             connected.push(Connected { wire, wired });
         }
-        connected
+        (connected, unsure)
     }
 
     fn refuse_type(
@@ -222,13 +167,21 @@ impl Elaboration<'_> {
         self.cx.problems.push(problem.help(help));
     }
 
-    /// The axes that have a name at a node: its own, and those that come with its inputs.
+    /// The axes that have a name at a node: its own, and those that come with its inputs. One that is
+    /// declared inside a sub-pipeline is called `part/lr` from outside, or `lr` where no other is.
     pub(crate) fn axes_at(&self, scope: &Scope, axes: &BTreeSet<AxisId>) -> BTreeMap<String, AxisId> {
         let mut names = BTreeMap::new();
+        let mut bare: BTreeMap<&str, Vec<AxisId>> = BTreeMap::new();
         for &id in axes {
             let axis = self.cx.axes.get(id);
             if let Some(inner) = axis.scope.strip_prefix(&scope.path) {
                 names.insert(format!("{inner}{}", axis.name), id);
+                bare.entry(&axis.name).or_default().push(id);
+            }
+        }
+        for (name, ids) in bare {
+            if let [only] = ids.as_slice() {
+                names.insert(name.to_owned(), *only);
             }
         }
         names
@@ -240,24 +193,23 @@ impl Elaboration<'_> {
         let kind = self.kind(&kind_tree)?;
         let ports: Vec<_> = kind.inputs.iter().map(|port| (port.name, port.artifact, port.many)).collect();
         let takes = Takes { ports: &ports, more: kind.more_inputs, what: kind.name };
-        let connected = self.connected(scope, entry, &takes);
-        let mut relation = match entry.part("matrix") {
+        let (connected, unsure) = self.connected(scope, entry, &takes);
+        let own = match entry.part("matrix") {
             Some(tree) => self.matrix(scope, tree)?,
             None => Relation::constant(()),
         };
-        let before = relation.clone();
-        relation = Relation::constant(());
+        let mut relation = Relation::constant(());
         for Connected { wired, .. } in &connected {
             relation = self.joined(&relation, &wired.0.relation(), entry.key.span)?;
         }
-        relation = self.joined(&relation, &before, entry.key.span)?;
+        relation = self.joined(&relation, &own, entry.key.span)?;
         for name in ["with", "when", "keep", "export"] {
             if let Some(tree) = entry.part(name) {
-                let varies = scope.params.varies(&mut self.cx, tree).unwrap_or_else(|| Relation::constant(()));
-                relation = self.joined(&relation, &varies, entry.key.span)?;
+                let varies = scope.params.varies(&mut self.cx, tree);
+                relation = self.joined(&relation, &scope.varying(&varies), entry.key.span)?;
             }
         }
-        let relation = relation.within(&scope.ambient);
+        let relation = scope.restricted(relation);
         if relation.rows().is_empty() {
             let message = format!("no combination is left for `{}`", entry.key.text);
             let problem = Problem::new("pipe::empty_matrix", message, entry.key.span, "this node");
@@ -268,7 +220,8 @@ impl Elaboration<'_> {
         let mut outputs: Vec<(String, Vec<(Combo, Vec<(String, Target)>)>)> =
             kind.outputs.iter().map(|port| (port.name.to_owned(), Vec::new())).collect();
         for (number, (combo, ())) in relation.rows().iter().enumerate() {
-            let given = self.instance(scope, entry, &kind, &connected, number, At { combo, axes: Some(&axes) })?;
+            let given =
+                self.instance(scope, entry, &kind, &connected, number, At { combo, axes: Some(&axes), unsure })?;
             for ((_, rows), target) in outputs.iter_mut().zip(given) {
                 rows.push((combo.clone(), vec![(String::new(), target)]));
             }
@@ -278,6 +231,7 @@ impl Elaboration<'_> {
             span: entry.key.span,
             what: kind.name.to_owned(),
             outputs: outputs.into_iter().map(|(name, rows)| (name, wired(rows))).collect(),
+            unsure,
         })
     }
 
@@ -311,16 +265,16 @@ impl Elaboration<'_> {
             let mut decoder = this.decoder();
             decoder.decode(&tree, &Shape::Bool, name)
         };
+        if !self.spend(1, entry.key.span) {
+            return None;
+        }
         if flag(self, scope, "when") == Some(Value::Bool(false)) {
             return Some(self.switched_off(kind, connected, name, at.combo));
         }
-        if self.drafts.len() >= MAX_NODES {
-            let message = format!("the pipeline has more than {MAX_NODES} nodes");
-            self.cx.problems.push(Problem::new("pipe::too_large", message, entry.key.span, "counting stopped here"));
-            return None;
-        }
         let keep = flag(self, scope, "keep") == Some(Value::Bool(true));
         let with = match entry.part("with") {
+            // What is written once and stands in many nodes is held as often.
+            Some(tree) if !self.cx.count(size(tree), 0, tree.span) => return None,
             Some(tree) => scope.params.fill(&mut self.cx, tree, at),
             None => Tree::new(tree::Node::Map(Vec::new()), entry.key.span),
         };
@@ -329,24 +283,31 @@ impl Elaboration<'_> {
         let params = decoder.fields(&with, fields, "");
         let spans = decoder.spans;
         let exports = match entry.part("export") {
-            Some(tree) => {
-                let tree = scope.params.fill(&mut self.cx, tree, at);
-                let outputs: Vec<(&str, Port)> = kind.outputs.iter().map(|port| (port.name, *port)).collect();
-                self.exports(&tree, kind.name, &outputs)
-            }
+            Some(tree) => self.exports(scope, tree, kind, at),
             None => Vec::new(),
         };
         let (reads, blocked) = self.reads(kind, connected, at.combo);
         let rank = scope.rank.iter().copied().chain([entry.place, u32::try_from(number).unwrap_or(u32::MAX)]).collect();
         let draft = self.drafts.len();
+        let base = self.cx.sources.base(entry.key.span.source);
+        let library = self.open.last().is_some_and(|place| self.language.library.contains_key(place.as_str()));
+        let folder = if library { self.folder.clone() } else { base.to_owned() };
         // A node with mistakes in its params still takes part in the checks of the edges.
         let params = params.unwrap_or(Value::Null);
+        if params.is_null() && self.cx.problems.is_empty() {
+            self.cx.problems.push(Problem::new(
+                "pipe::internal",
+                "params without a value",
+                entry.key.span,
+                "this node",
+            ));
+        }
         let span = Some(entry.key.span);
         let kind = kind.clone();
         let targets = kind.outputs.iter().map(|port| Target::Draft(draft, *port)).collect();
         self.drafts.push(Draft {
             rank,
-            node: Node { name, labels, kind, params, spans, span, keep, exports, blocked },
+            node: Node { name, labels, folder, kind, params, spans, span, keep, exports, blocked },
             reads,
         });
         Some(targets)
@@ -364,16 +325,14 @@ impl Elaboration<'_> {
         combo: &Combo,
     ) -> (Vec<(usize, Edge)>, Option<String>) {
         let mut reads: Vec<(usize, Edge)> = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
         let mut blocked = None;
         for Connected { wire, wired } in connected {
             let Some(targets) = wired.0.at(combo) else { continue };
             let port = kind.inputs.iter().find(|port| port.name == wire.input);
             let many = port.is_none_or(|port| port.many);
             if !many && wired.is_gathered() {
-                let message =
-                    format!("the input `{}` of `{}` takes one artifact, this is several", wire.input, kind.name);
-                let problem = Problem::new("pipe::type_mismatch", message, wire.tree.span, "gathered here");
-                self.cx.problems.push(problem.help("leave the `[*]` away, and the node fans out instead"));
+                self.refuse_gathered(wire, kind);
                 continue;
             }
             let all_off = targets.iter().all(|(_, target)| matches!(target, Target::Off(_)));
@@ -382,9 +341,13 @@ impl Elaboration<'_> {
                     Target::Draft(draft, output) => {
                         let input = input_name(wire, label, port);
                         if let Some(twice) = reads.iter().position(|(_, edge)| *edge.input == *input) {
-                            self.refuse_twice(connected, twice, &input, wire);
+                            let message = format!("two artifacts are called `{input}`");
+                            let problem = Problem::new("pipe::duplicate_key", message, wire.tree.span, "again here");
+                            let problem = problem.label(spans[twice], "first here");
+                            self.cx.problems.push(problem.help("give them names: `{ one: NODE, other: NODE }`"));
                             continue;
                         }
+                        spans.push(wire.tree.span);
                         reads.push((*draft, Edge { output: *output, input: input.into() }));
                     }
                     // What is gathered does without those that are switched off.
@@ -396,13 +359,10 @@ impl Elaboration<'_> {
         (reads, blocked)
     }
 
-    fn refuse_twice(&mut self, connected: &[Connected], twice: usize, input: &str, wire: &Wire) {
-        let message = format!("two artifacts are called `{input}`");
-        let mut problem = Problem::new("pipe::duplicate_key", message, wire.tree.span, "again here");
-        if let Some(first) = connected.get(twice) {
-            problem = problem.label(first.wire.tree.span, "first here");
-        }
-        self.cx.problems.push(problem.help("give them names: `{ one: NODE, other: NODE }`"));
+    fn refuse_gathered(&mut self, wire: &Wire, kind: &KindSpec) {
+        let message = format!("the input `{}` of `{}` takes one artifact, this is several", wire.input, kind.name);
+        let problem = Problem::new("pipe::type_mismatch", message, wire.tree.span, "gathered here");
+        self.cx.problems.push(problem.help("leave the `[*]` away, and the node fans out instead"));
     }
 
     /// What the outputs of a node lead to that is switched off: its input of the same type, or nothing.
@@ -411,7 +371,10 @@ impl Elaboration<'_> {
             let mut fitting = kind.inputs.iter().filter(|port| port.artifact == output.artifact && !port.many);
             let port = fitting.next().filter(|_| fitting.next().is_none())?;
             let input = connected.iter().find(|connected| connected.wire.input == port.name)?;
-            input.wired.0.at(combo)?.first().map(|(_, target)| target.clone())
+            match input.wired.0.at(combo)?.as_slice() {
+                [(_, target)] => Some(target.clone()),
+                _ => None,
+            }
         };
         let targets: Vec<Option<Target>> = kind.outputs.iter().map(passes).collect();
         self.off.push(Off { name: name.clone(), passes: targets.iter().any(Option::is_some) });
@@ -432,56 +395,20 @@ impl Elaboration<'_> {
         }
         found.cloned()
     }
-
-    /// Where outputs go: a path for the main one, or a mapping from outputs to paths.
-    pub(crate) fn exports(&mut self, tree: &Tree, what: &str, outputs: &[(&str, Port)]) -> Vec<Export> {
-        let written: Vec<(Option<Key>, Tree)> = match &tree.node {
-            tree::Node::Mistake => return Vec::new(),
-            tree::Node::Map(entries) => entries.iter().cloned().map(|(key, tree)| (Some(key), tree)).collect(),
-            _ => vec![(None, tree.clone())],
-        };
-        let mut exports = Vec::new();
-        for (key, tree) in written {
-            let output = match &key {
-                None => outputs.first(),
-                Some(key) => outputs.iter().find(|(name, _)| *name == key.text),
-            };
-            let Some((_, output)) = output else {
-                let key = key.unwrap_or(Key { text: String::new(), span: tree.span });
-                let help = suggest::help(&key.text, "outputs", outputs.iter().map(|(name, _)| *name));
-                let message = format!("`{what}` has no output `{}`", key.text);
-                self.cx.problems.push(Problem::new("pipe::unknown_key", message, key.span, "not known").help(help));
-                continue;
-            };
-            let Some(path) = self.cx.word(&tree, "`export`") else { continue };
-            let path = self.cx.sources.base(tree.span.source).join(path);
-            exports.push(Export { output: *output, path, span: tree.used_at.unwrap_or(tree.span) });
-        }
-        exports
-    }
 }
 
-/// The name of an input: that of its port, with what one of many is called.
+/// The name of an input: that of its port, with what one of many is called. A mapping names each itself; a
+/// list calls each after its node, or by what tells it apart among those that were gathered.
 fn input_name(wire: &Wire, label: &str, port: Option<&Port>) -> String {
-    let label = match (&wire.label, label) {
-        (Some(own), "") => own.clone(),
-        // A list calls each after its node; what was gathered tells more.
-        (Some(_), label) if matches!(wire.tree.node, tree::Node::Scalar(_)) => label.to_owned(),
-        (_, "") if port.is_some_and(|port| port.many) => match &wire.tree.node {
-            tree::Node::Scalar(scalar) => called_after(&scalar.text),
-            _ => String::new(),
-        },
+    let own = match (&wire.label, &wire.tree.node) {
+        (Some(own), _) => Some(own.clone()),
+        (None, tree::Node::Scalar(scalar)) if port.is_some_and(|port| port.many) => Some(called_after(&scalar.text)),
+        _ => None,
+    };
+    let label = match (own, label) {
+        (Some(own), "") => own,
+        (Some(own), label) if wire.named => format!("{own},{label}"),
         (_, label) => label.to_owned(),
     };
     if label.is_empty() { wire.input.clone() } else { format!("{}[{label}]", wire.input) }
-}
-
-/// Where a tree asks for a value of a matrix.
-fn asks_for_matrix(tree: &Tree) -> Option<Span> {
-    match &tree.node {
-        tree::Node::List(items) => items.iter().find_map(asks_for_matrix),
-        tree::Node::Map(entries) => entries.iter().find_map(|(_, value)| asks_for_matrix(value)),
-        tree::Node::Scalar(scalar) => scalar.text.contains("${matrix.").then_some(tree.span),
-        tree::Node::Mistake => None,
-    }
 }

@@ -23,6 +23,8 @@ pub(crate) const MAX_COMBINATIONS: usize = 10_000;
 /// The values of a pipeline's params, each found once and then kept.
 pub(crate) struct Params {
     values: BTreeMap<String, (Value, Shape)>,
+    /// The combinations that they may vary with.
+    ambient: Relation,
     depth: usize,
 }
 
@@ -42,23 +44,25 @@ pub(crate) struct At<'a> {
     pub(crate) combo: &'a Combo,
     /// The axes that have a name there; `None` where no matrix reaches.
     pub(crate) axes: Option<&'a BTreeMap<String, AxisId>>,
+    /// Whether there may be more, from a node with mistakes of its own.
+    pub(crate) unsure: bool,
 }
 
 impl At<'static> {
     /// Outside of nodes, where nothing varies.
     pub(crate) fn nowhere() -> Self {
         static NONE: std::sync::LazyLock<Combo> = std::sync::LazyLock::new(Combo::default);
-        Self { combo: &NONE, axes: None }
+        Self { combo: &NONE, axes: None, unsure: false }
     }
 }
 
 impl Params {
-    pub(crate) fn new(declared: &[Declaration]) -> Self {
+    pub(crate) fn new(declared: &[Declaration], ambient: Relation) -> Self {
         let value = |declaration: &Declaration| {
             let value = declaration.default.clone().map_or(Value::Missing, Value::Written);
             (declaration.key.text.clone(), (value, declaration.shape.clone()))
         };
-        Self { values: declared.iter().map(value).collect(), depth: 0 }
+        Self { values: declared.iter().map(value).collect(), ambient, depth: 0 }
     }
 
     /// Overrides a param. `false` when there is none of that name.
@@ -107,21 +111,24 @@ impl Params {
         values
     }
 
-    /// The combinations that what is put into a tree varies with, the matrix at hand aside.
-    pub(crate) fn varies(&mut self, cx: &mut Context<'_>, tree: &Tree) -> Option<Relation> {
+    /// The axes that what is put into a tree varies with, the matrix at hand aside.
+    pub(crate) fn varies(&mut self, cx: &mut Context<'_>, tree: &Tree) -> BTreeSet<AxisId> {
         let mut names = BTreeMap::new();
-        mentioned(tree, &mut names);
-        let mut relation = Relation::constant(());
-        for (name, place) in names {
-            if !self.values.contains_key(&name) {
-                continue;
+        asked(tree, &mut |name, place| {
+            let first = name.split('.').next().unwrap_or(name);
+            for name in BTreeSet::from([name, first]) {
+                names.entry(name.to_owned()).or_insert_with(|| place.clone());
             }
-            let Some(value) = self.get(cx, &name, &place) else { continue };
-            if !value.axes().is_empty() {
-                relation = relation.join(&value, MAX_COMBINATIONS)?;
+        });
+        let mut axes = BTreeSet::new();
+        for (name, place) in names {
+            if self.values.contains_key(&name)
+                && let Some(value) = self.get(cx, &name, &place)
+            {
+                axes.extend(value.axes());
             }
         }
-        Some(relation)
+        axes
     }
 
     /// Fills in every `${...}` of a tree.
@@ -200,7 +207,9 @@ impl Params {
             let (axis, path) = axis.split_once('.').map_or((axis, ""), |(axis, path)| (axis, path));
             let found = at.axes.and_then(|axes| axes.get(axis)).and_then(|&id| cx.axes.chosen(at.combo, id));
             let Some((_, tree)) = found.cloned() else {
-                unknown_axis(cx, axis, place, at);
+                if !at.unsure {
+                    unknown_axis(cx, axis, place, at);
+                }
                 return None;
             };
             return inside(cx, &tree, path, name, place);
@@ -210,8 +219,14 @@ impl Params {
             _ => (name, ""),
         };
         let value = self.get(cx, name, place)?;
-        let tree = value.at(at.combo).cloned()?;
-        inside(cx, &tree, path, name, place)
+        let Some(tree) = value.at(at.combo) else {
+            let message = format!("`{name}` varies with a matrix, which cannot be used here");
+            let problem = Problem::new("pipe::unknown_param", message, place.span, "varies");
+            cx.problems
+                .push(problem.help("what a node is, where it comes from and its matrix are the same everywhere"));
+            return None;
+        };
+        inside(cx, tree, path, name, place)
     }
 
     fn get(&mut self, cx: &mut Context<'_>, name: &str, place: &Tree) -> Option<Varying<Tree>> {
@@ -240,14 +255,18 @@ impl Params {
                 if self.depth >= MAX_DEPTH {
                     let message = format!("params are put into one another more than {MAX_DEPTH} deep");
                     cx.problems.push(Problem::new("pipe::too_large", message, place.span, "the innermost one allowed"));
+                    if let Some((value, _)) = self.values.get_mut(name) {
+                        *value = Value::Missing;
+                    }
                     return None;
                 }
                 self.depth += 1;
-                let varies = self.varies(cx, &tree).unwrap_or_else(|| Relation::constant(()));
+                let varies = self.varies(cx, &tree);
+                let varies = self.ambient.project(&varies);
                 let rows: Vec<_> = varies
                     .rows()
                     .iter()
-                    .map(|(combo, ())| (combo.clone(), self.fill(cx, &tree, At { combo, axes: None })))
+                    .map(|(combo, ())| (combo.clone(), self.fill(cx, &tree, At { combo, axes: None, unsure: false })))
                     .collect();
                 self.depth -= 1;
                 self.resolved(cx, name, Varying::new(varies.axes().clone(), rows))
@@ -271,10 +290,7 @@ impl Params {
                 let mut decoder = Decoder { sources: cx.sources, problems: &mut cx.problems, spans: BTreeMap::new() };
                 whole &= decoder.decode(&tree, shape, name).is_some();
             }
-            if let (Shape::Text { .. }, Node::Scalar(scalar)) = (&*shape, &mut tree.node) {
-                // Declared as text, `1.10` and `true` are text wherever they go.
-                scalar.plain = false;
-            }
+            as_declared(&mut tree, shape);
             tree
         });
         *value = if whole { Value::Resolved(varying.clone()) } else { Value::Missing };
@@ -310,6 +326,11 @@ fn environment(cx: &mut Context<'_>, text: &str, place: &Tree) -> Option<Tree> {
         Some((name, default)) => (name, Some(default.to_owned())),
         None => (text, None),
     };
+    if text.contains("${") {
+        let problem = Problem::new("pipe::syntax", "a `${` inside another", place.span, "here");
+        cx.problems.push(problem.help("give the inner one a param of its own, and use that"));
+        return None;
+    }
     let Some(value) = (cx.environment)(name).or(default) else {
         let message = format!("the environment has no variable `{name}`");
         let problem = Problem::new("pipe::unknown_variable", message, place.span, "asked for here");
@@ -318,7 +339,9 @@ fn environment(cx: &mut Context<'_>, text: &str, place: &Tree) -> Option<Tree> {
         return None;
     };
     cx.asked.insert(name.to_owned(), value.clone());
-    Some(Tree::new(Node::Scalar(Scalar { text: value, plain: true }), place.span))
+    // Nothing is an empty text here, not a missing value.
+    let plain = !value.is_empty();
+    Some(Tree::new(Node::Scalar(Scalar { text: value, plain }), place.span))
 }
 
 fn unknown_axis(cx: &mut Context<'_>, axis: &str, place: &Tree, at: At<'_>) {
@@ -333,17 +356,24 @@ fn unknown_axis(cx: &mut Context<'_>, axis: &str, place: &Tree, at: At<'_>) {
     cx.problems.push(used(problem.help(help), place));
 }
 
-/// The params that a tree asks for, each with a place.
-fn mentioned(tree: &Tree, names: &mut BTreeMap<String, Tree>) {
+/// Declared as text, `1.10` and `true` are text wherever they go.
+fn as_declared(tree: &mut Tree, shape: &Shape) {
+    match (shape, &mut tree.node) {
+        (Shape::Text { .. } | Shape::Choice(_), Node::Scalar(scalar)) => scalar.plain = false,
+        (Shape::List { item, .. }, Node::List(items)) => items.iter_mut().for_each(|tree| as_declared(tree, item)),
+        _ => {}
+    }
+}
+
+/// Tells of every `${...}` in a tree: what stands in it, and where.
+pub(crate) fn asked(tree: &Tree, tell: &mut impl FnMut(&str, &Tree)) {
     match &tree.node {
-        Node::List(items) => items.iter().for_each(|item| mentioned(item, names)),
-        Node::Map(entries) => entries.iter().for_each(|(_, value)| mentioned(value, names)),
+        Node::List(items) => items.iter().for_each(|item| asked(item, tell)),
+        Node::Map(entries) => entries.iter().for_each(|(_, value)| asked(value, tell)),
         Node::Scalar(scalar) if scalar.text.contains("${") => {
             for part in split(&scalar.text) {
-                let Part::Value(name) = part else { continue };
-                let first = name.split('.').next().unwrap_or(name);
-                for name in BTreeSet::from([name, first]) {
-                    names.entry(name.to_owned()).or_insert_with(|| tree.clone());
+                if let Part::Value(name) = part {
+                    tell(name, tree);
                 }
             }
         }
@@ -351,8 +381,20 @@ fn mentioned(tree: &Tree, names: &mut BTreeMap<String, Tree>) {
     }
 }
 
+/// The axes that a tree asks for with `${matrix.axis}`, each with a place.
+pub(crate) fn asked_axes(tree: &Tree) -> BTreeMap<String, Tree> {
+    let mut axes = BTreeMap::new();
+    asked(tree, &mut |name, place| {
+        if let Some(axis) = name.strip_prefix("matrix.") {
+            let axis = axis.split('.').next().unwrap_or(axis);
+            axes.entry(axis.to_owned()).or_insert_with(|| place.clone());
+        }
+    });
+    axes
+}
+
 /// Values in a tree.
-fn size(tree: &Tree) -> usize {
+pub(crate) fn size(tree: &Tree) -> usize {
     match &tree.node {
         Node::List(items) => 1 + items.iter().map(size).sum::<usize>(),
         Node::Map(entries) => 1 + entries.iter().map(|(_, value)| 1 + size(value)).sum::<usize>(),

@@ -17,7 +17,7 @@ use crate::{Choose, Reference, Sources, Span, closest};
 pub struct Pipeline {
     /// What it is called; its file's name where it does not say.
     pub name: String,
-    /// The folder of its file: where its nodes' commands run.
+    /// The folder of its file.
     pub folder: PathBuf,
     /// Its params after `--set`, for the record of a run.
     pub params: BTreeMap<String, Value>,
@@ -35,6 +35,8 @@ pub struct Pipeline {
     pub environment: BTreeMap<String, String>,
     /// The nodes that `when` switched off.
     pub off: Vec<Off>,
+    /// Its sub-pipelines, with what each of their outputs leads to under each combination.
+    pub parts: Vec<Part>,
     /// The inputs that it takes as a part of other pipelines; one that takes inputs cannot be run.
     pub takes: Vec<(String, ArtifactType)>,
 }
@@ -50,6 +52,15 @@ pub struct Declared {
     pub default: Option<Value>,
     /// What it means.
     pub help: String,
+}
+
+/// A sub-pipeline in a pipeline.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The name of the node that uses it: `prep`.
+    pub name: String,
+    /// Its outputs, the main one first, each with the outputs of nodes that it leads to.
+    pub outputs: Vec<(String, Vec<(NodeIndex, Port)>)>,
 }
 
 /// A node that `when` switched off.
@@ -68,6 +79,8 @@ pub struct Node {
     pub name: String,
     /// The values of the axes that it varies with, by their names.
     pub labels: Vec<(String, String)>,
+    /// The folder of the file that it is written in: where its command runs.
+    pub folder: PathBuf,
     /// What it runs.
     pub kind: Arc<KindSpec>,
     /// Its params as an object, defaults filled in, paths absolute.
@@ -138,15 +151,41 @@ impl Pipeline {
         let Ok(wanted) = Reference::parse(word) else { return Err(closest(word, names)) };
         let fits = |node: &Node| {
             let named = node.base() == wanted.name || node.name.starts_with(&format!("{}/", wanted.name));
-            named
-                && wanted.choices.iter().all(|choice| match choice {
-                    Choose::All => true,
-                    Choose::AllOf(axis) => node.labels.iter().any(|(name, _)| name == axis),
-                    Choose::One(axis, value) => node.labels.iter().any(|(name, at)| name == axis && at == value),
-                })
+            named && node.has(&wanted.choices)
         };
         let found: Vec<NodeIndex> = self.graph.node_indices().filter(|&index| fits(&self.graph[index])).collect();
         if found.is_empty() { Err(closest(word, names)) } else { Ok(found) }
+    }
+
+    /// The outputs of nodes that a word of the command line means: `head`, `head.history`,
+    /// `head[lr=0.1].history`, or an output of a sub-pipeline, which for its bare name is the main one.
+    ///
+    /// # Errors
+    /// As [`Pipeline::select`]; the names of the outputs where there is none of that name.
+    pub fn select_outputs(&self, word: &str) -> Result<Vec<(NodeIndex, Port)>, Unknown<'_>> {
+        let reference = Reference::parse(word).map_err(|_| Unknown::Node(None))?;
+        if let Some(part) = self.parts.iter().find(|part| part.name == reference.name) {
+            let found = match &reference.output {
+                Some(output) => part.outputs.iter().find(|(name, _)| name == output),
+                None => part.outputs.first(),
+            };
+            let names = || Unknown::Output(part.outputs.iter().map(|(name, _)| name.as_str()).collect());
+            let (_, outputs) = found.ok_or_else(names)?;
+            let fits = |(index, _): &&(NodeIndex, Port)| self.graph[*index].has(&reference.choices);
+            return Ok(outputs.iter().filter(fits).copied().collect());
+        }
+        let node = Reference { output: None, ..reference.clone() };
+        let mut found = Vec::new();
+        for index in self.select(&node.to_string()).map_err(Unknown::Node)? {
+            let kind = &self.graph[index].kind;
+            let port = match &reference.output {
+                Some(output) => kind.output(output),
+                None => kind.main_output(),
+            };
+            let names = || Unknown::Output(kind.outputs.iter().map(|port| port.name).collect());
+            found.push((index, port.ok_or_else(names)?));
+        }
+        Ok(found)
     }
 
     /// The nodes so that each comes after all it needs; in the order of the file where both do.
@@ -197,10 +236,28 @@ impl Pipeline {
 }
 
 impl Node {
+    /// Whether it is one of those that are chosen by the values of a matrix.
+    fn has(&self, choices: &[Choose]) -> bool {
+        choices.iter().all(|choice| match choice {
+            Choose::All => true,
+            Choose::AllOf(axis) => self.labels.iter().any(|(name, _)| name == axis),
+            Choose::One(axis, value) => self.labels.iter().any(|(name, at)| name == axis && at == value),
+        })
+    }
+
     /// Its name without the values of a matrix.
     pub fn base(&self) -> &str {
         self.name.split('[').next().unwrap_or(&self.name)
     }
+}
+
+/// Why a word of the command line names no output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown<'a> {
+    /// There is no such node; the name nearest to it, if one is near.
+    Node(Option<&'a str>),
+    /// It has no such output; those that it has.
+    Output(Vec<&'a str>),
 }
 
 /// The port behind the name of an input: `metrics` of `metrics[lr=0.01]`.

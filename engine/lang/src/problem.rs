@@ -164,6 +164,11 @@ impl Collector {
         self.0.len()
     }
 
+    /// Forgets the mistakes found since.
+    pub(crate) fn truncate(&mut self, since: usize) {
+        self.0.truncate(since);
+    }
+
     /// Says of every mistake found since, and not in the text itself, which node uses the text that
     /// it is in.
     pub(crate) fn used_by(&mut self, since: usize, by: &str, text: SourceId) {

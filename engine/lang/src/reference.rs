@@ -22,6 +22,21 @@ pub enum Choose {
     One(String, String),
 }
 
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        let choice = |choice: &Choose| match choice {
+            Choose::All => "*".to_owned(),
+            Choose::AllOf(axis) => format!("{axis}=*"),
+            Choose::One(axis, value) => format!("{axis}={value}"),
+        };
+        if !self.choices.is_empty() {
+            write!(f, "[{}]", self.choices.iter().map(choice).collect::<Vec<_>>().join(","))?;
+        }
+        self.output.as_ref().map_or(Ok(()), |output| write!(f, ".{output}"))
+    }
+}
+
 impl Reference {
     /// Reads a reference.
     ///

@@ -11,7 +11,7 @@ use crate::declare;
 use crate::{Language, elaborate, nodes};
 
 /// What names of nodes are made of.
-const NAME: &str = r"^[\p{L}\p{N}_-]+$";
+const NAME: &str = r##"^[^\s!-,./:-@\[-^`{-~]+$"##;
 /// Text that asks for a param.
 const ASKS: &str = r"\$\{";
 

@@ -13,6 +13,20 @@ pub(crate) fn help<'a>(word: &str, what: &str, candidates: impl Iterator<Item = 
     if let Some(best) = closest(word, candidates.clone()) {
         return format!("did you mean `{best}`?");
     }
-    let all: Vec<String> = candidates.map(|candidate| format!("`{candidate}`")).collect();
-    if all.is_empty() { format!("there are no {what}") } else { format!("{what}: {}", all.join(", ")) }
+    listed(what, candidates)
+}
+
+/// The longest list of names.
+const LISTED: usize = 20;
+
+/// The names of what there is, the first of them where there are many.
+pub fn listed<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(LISTED);
+    names.truncate(LISTED);
+    match (names.as_slice(), more) {
+        ([], _) => format!("there are no {what}"),
+        (names, 0) => format!("{what}: {}", names.join(", ")),
+        (names, more) => format!("{what}: {} and {more} more", names.join(", ")),
+    }
 }

@@ -45,6 +45,23 @@ impl Tree {
         matches!(&self.node, Node::Scalar(scalar) if scalar.is_null())
     }
 
+    /// Whether two values are written alike.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (&self.node, &other.node) {
+            (Node::Scalar(one), Node::Scalar(other)) => one.text == other.text && one.plain == other.plain,
+            (Node::List(one), Node::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_like(other))
+            }
+            (Node::Map(one), Node::Map(other)) => {
+                let alike = |((key, one), (name, other)): (&(Key, Self), &(Key, Self))| {
+                    key.text == name.text && one.is_like(other)
+                };
+                one.len() == other.len() && one.iter().zip(other).all(alike)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it has a mistake that has been told.
     pub(crate) fn is_mistake(&self) -> bool {
         matches!(self.node, Node::Mistake)

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use pipe_core::{Demand, Failure, Item, Job, Kind, Map, Pace, Stage, Worker};
+use pipe_core::{Demand, Failure, ItemError, Job, Kind, Map, Pace, Stage, Worker};
 use pipe_nn::{Backbone, ComputeDevice, Network, WeightsError, network};
 use pipe_spec::{FilePath, types};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -231,9 +231,9 @@ impl Stage for Ready {
 }
 
 impl Worker for Ready {
-    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
+    fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>> {
         let count = items.len();
-        let images: Option<Vec<Pixels>> = items.iter().map(|item| Pixels::decode(&item.bytes)).collect();
+        let images: Option<Vec<Pixels>> = items.iter().map(|item| Pixels::decode(item)).collect();
         let Some(images) = images else { return vec![Err("not an item of pixels".into()); count] };
         let Some((width, height)) = images.first().map(|image| (image.width, image.height)) else { return Vec::new() };
         if images.iter().any(|image| (image.width, image.height) != (width, height)) {

@@ -1,7 +1,7 @@
 //! `preprocess.image`.
 
 use fast_image_resize::Resizer;
-use pipe_core::{Demand, Failure, Item, Job, Kind, Map, OnError, Stage, Worker};
+use pipe_core::{Demand, Failure, ItemError, Job, Kind, Map, OnError, Stage, Worker};
 use pipe_spec::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -109,8 +109,8 @@ struct Decoder {
 }
 
 impl Worker for Decoder {
-    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
-        items.iter().map(|item| self.photo(&item.bytes).map(|pixels| pixels.encode())).collect()
+    fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>> {
+        items.iter().map(|item| Ok(self.photo(item)?.encode())).collect()
     }
 }
 

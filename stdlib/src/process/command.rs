@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
-use pipe_core::Failure;
+use pipe_core::{Failure, Job};
 
 use super::guard::{self, Watched};
 
@@ -54,12 +54,17 @@ impl Running {
         self.signal(false);
         for _ in 0..GRACE.as_millis() / PAUSE.as_millis() {
             if matches!(self.ended(), Ok(Some(_))) {
-                return;
+                break;
             }
             thread::sleep(PAUSE);
         }
         self.signal(true);
         let _ = self.child.wait();
+    }
+
+    /// Stops what it left running behind it.
+    pub(super) fn clear(&mut self) {
+        self.signal(true);
     }
 
     #[cfg(unix)]
@@ -76,6 +81,17 @@ impl Running {
     fn signal(&mut self, _kill: bool) {
         let _ = self.child.kill();
     }
+}
+
+/// The folder that a command runs in.
+pub(super) fn working_folder(cwd: Option<&str>, job: &Job<'_>) -> Result<PathBuf, Failure> {
+    let folder = cwd.map_or_else(|| job.folder().to_owned(), |cwd| job.folder().join(cwd));
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let message = format!("there is no folder {}", folder.display());
+    let help = "`cwd` is a folder as seen from that of the file that the node is written in";
+    Err(Failure::new("pipe::command", message).param("cwd").help(help))
 }
 
 /// Checks that names can be variables of the environment, and that a time is one.
@@ -97,5 +113,7 @@ pub(super) fn validate(command: &str, env: &BTreeMap<String, String>, timeout: O
 pub(super) fn tail(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("\n  {line}")).collect()
+    // Without what would move the cursor or change colours.
+    let shown = |line: &str| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>();
+    lines[lines.len().saturating_sub(TAIL)..].iter().map(|line| format!("\n  {}", shown(line))).collect()
 }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use pipe_core::{Demand, Failure, Interrupt, Item, Job, Kind, Map, OnError, Pace, Stage, Worker};
-use pipe_spec::{FolderPath, TreePath, types};
+use pipe_core::{Demand, Failure, Interrupt, ItemError, Job, Kind, Map, OnError, Pace, Stage, Worker};
+use pipe_spec::{TreePath, types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::command::validate;
+use super::command::{validate, working_folder};
 use super::worker::{self, Answer};
 use crate::features::encode_features;
 use crate::preprocess::decode_photo;
@@ -35,9 +35,9 @@ pub struct Process {
     /// Variables of the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The folder that it runs in, rather than that of the pipeline's file.
+    /// The folder that it runs in, as seen from that of the file that the node is written in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cwd: Option<FolderPath>,
+    pub cwd: Option<String>,
     /// Items that a worker is given at once.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1, max = 100_000))]
@@ -86,9 +86,9 @@ fn default_retries() -> u32 {
 /// Has a command compute a JSON value for each photo.
 ///
 /// The command is started once for each worker and given lines such as
-/// `{"id": 0, "name": "a.jpg", "path": "/.../0-a.jpg"}`, and an empty line behind each batch. For each
-/// item it answers with a line, in any order: `{"id": 0, "value": ...}`, or `{"id": 0, "error": "why"}`.
-/// What it writes to stderr is the node's log. A Python function is served by the module `pipe_map`,
+/// `{"id": 0, "path": "/.../0.jpg"}`, and an empty line behind each batch. For each item it answers with
+/// a line, in any order: `{"id": 0, "value": ...}`, or `{"id": 0, "error": "why"}`. It is not told what
+/// the photo is called: what it answers is kept for the photo's bytes, under whatever name. What it writes to stderr is the node's log. A Python function is served by the module `pipe_map`,
 /// which is at hand: `from pipe_map import serve; serve(function)`. Items are cached one by one; of a
 /// command that dies only the batch in flight is lost, and tried again.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -181,6 +181,8 @@ pub(super) struct Workshop {
     pub(super) timeout: Option<Duration>,
     pub(super) retries: u32,
     gives: Gives,
+    /// How many numbers each vector has, once one is there.
+    features: OnceLock<usize>,
     interrupt: Interrupt,
     deaths: Mutex<Deaths>,
 }
@@ -190,7 +192,7 @@ pub(super) struct Workshop {
 struct Deaths {
     in_a_row: usize,
     /// Why nothing can be computed with the command.
-    broken: Option<String>,
+    broken: Option<ItemError>,
 }
 
 impl Shop {
@@ -212,12 +214,13 @@ impl Shop {
         env.insert("PYTHONPATH".to_owned(), path);
         let workshop = Workshop {
             command: process.command.clone(),
-            cwd: process.cwd.as_ref().map_or(job.folder(), FolderPath::path).to_owned(),
+            cwd: working_folder(process.cwd.as_deref(), job)?,
             env,
             folder: folder.path().to_owned(),
             timeout: process.timeout.and_then(|timeout| Duration::try_from_secs_f64(timeout).ok()),
             retries: process.retries,
             gives,
+            features: OnceLock::new(),
             interrupt: job.interrupt(),
             deaths: Mutex::default(),
         };
@@ -249,7 +252,7 @@ impl Stage for Shop {
 struct Computing(worker::Worker);
 
 impl Worker for Computing {
-    fn map(&mut self, items: Vec<Item<'_>>) -> Vec<Result<Vec<u8>, String>> {
+    fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Answer> {
         self.0.compute(&items)
     }
 }
@@ -266,7 +269,7 @@ impl Workshop {
     }
 
     /// Why nothing can be computed with the command.
-    pub(super) fn broken(&self) -> Option<String> {
+    pub(super) fn broken(&self) -> Option<ItemError> {
         self.deaths.lock().unwrap_or_else(PoisonError::into_inner).broken.clone()
     }
 
@@ -276,7 +279,7 @@ impl Workshop {
         let mut deaths = self.deaths.lock().unwrap_or_else(PoisonError::into_inner);
         deaths.in_a_row += usize::from(alone);
         if deaths.in_a_row >= most {
-            deaths.broken = Some(reason.to_owned());
+            deaths.broken = Some(ItemError { reason: reason.to_owned(), passing: true });
         }
     }
 
@@ -291,7 +294,7 @@ impl Workshop {
         match self.gives {
             Gives::Values => {
                 let value = answer.get("value").ok_or_else(|| missing("value"))?;
-                serde_json::to_vec(value).map_err(|error| error.to_string())
+                serde_json::to_vec(value).map_err(|error| error.to_string().into())
             }
             Gives::Features => {
                 let numbers = answer["features"].as_array().ok_or_else(|| missing("features"))?;
@@ -299,16 +302,23 @@ impl Workshop {
                 let numbers: Option<Vec<f32>> = numbers.iter().map(number).collect();
                 let finite = numbers.filter(|numbers| !numbers.is_empty() && numbers.iter().all(|n| n.is_finite()));
                 let features = finite.ok_or("the command's `features` are not a list of finite numbers")?;
+                let wanted = *self.features.get_or_init(|| features.len());
+                if features.len() != wanted {
+                    let message = format!("the command gave {} numbers here, and {wanted} elsewhere", features.len());
+                    return Err(message.into());
+                }
                 Ok(encode_features(&features))
             }
             Gives::Images => {
-                let path = Path::new(answer["image"].as_str().ok_or_else(|| missing("image"))?);
-                let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-                if path.starts_with(out) {
+                let path = answer["image"].as_str().ok_or_else(|| missing("image"))?;
+                let path = self.cwd.join(path);
+                let bytes = fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+                let inside = |path: &Path| Some(path.canonicalize().ok()?.starts_with(out.canonicalize().ok()?));
+                if inside(&path) == Some(true) {
                     // What is left goes with the folder.
-                    let _ = fs::remove_file(path);
+                    let _ = fs::remove_file(&path);
                 }
-                decode_photo(&bytes).map(|pixels| pixels.encode())
+                Ok(decode_photo(&bytes)?.encode())
             }
         }
     }

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pipe_core::{Artifact, Failure, Files, Inputs, Job, Kind, Whole};
-use pipe_spec::{FolderPath, More, TreePath, types};
+use pipe_spec::{More, TreePath, types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::command::{Running, shell, tail, validate};
+use super::command::{Running, shell, tail, validate, working_folder};
 
 /// The least and the longest pause between two looks at a command; between these, an eighth of
 /// the time that it has run.
@@ -21,7 +21,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_micros(50), Duration::from_m
 
 /// Runs a command and keeps the files that it writes.
 ///
-/// The command runs in `sh`, in the folder of the pipeline's file. It writes into the folder
+/// The command runs in `sh`, in the folder of the file that the node is written in. It writes into the folder
 /// `$out`, which is new and empty. Each input is a variable of its name that holds the path of a
 /// file, or of a folder where there are several: with `from: { table: split }` it is `$table`, with
 /// `from: split` it is `$split`. What is gathered from a matrix is a folder of them, each under the
@@ -47,9 +47,9 @@ pub struct Shell {
     /// Variables of the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// The folder that it runs in, rather than that of the pipeline's file.
+    /// The folder that it runs in, as seen from that of the file that the node is written in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cwd: Option<FolderPath>,
+    pub cwd: Option<String>,
     /// Seconds that it may take before it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -91,6 +91,8 @@ impl Whole for Shell {
         let work = job.store.work_folder()?;
         let [given, out, log] = ["in", "out", "log"].map(|name| work.path().join(name));
         let mut variables = self.env.clone();
+        let names: Vec<&str> = inputs.names().map(|name| name.split('[').next().unwrap_or(name)).collect();
+        names.into_iter().try_for_each(|name| variable(name).map(drop))?;
         for (name, path) in place(inputs, &given)? {
             variables.insert(variable(name)?, path.to_string_lossy().into_owned());
         }
@@ -119,11 +121,24 @@ impl Whole for Shell {
         }
         let mut named = BTreeMap::new();
         for path in files {
-            let name = path.strip_prefix(&out).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let name = name_of(path.strip_prefix(&out).unwrap_or(&path))?;
             named.insert(name, job.store.take_file(&path)?);
         }
         Ok(vec![Artifact::Files(Files { files: named })])
     }
+}
+
+/// What a file is called inside `$out`, with `/` between folders.
+fn name_of(path: &Path) -> Result<String, Failure> {
+    let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
+    parts.map(|parts| parts.join("/")).ok_or_else(|| {
+        Failure::new(
+            "pipe::command",
+            format!("the command left `{}` in `$out`, whose name is not UTF-8", path.display()),
+        )
+        .param("command")
+        .help("give it another name")
+    })
 }
 
 /// Writes the inputs into a folder, and tells each one's path by its name: those that were gathered
@@ -136,7 +151,7 @@ fn place<'i>(inputs: &'i Inputs<'_>, given: &Path) -> Result<BTreeMap<&'i str, P
             Some((port, label)) => {
                 let folder = given.join(port);
                 fs::create_dir_all(&folder).map_err(refused)?;
-                inputs.place(name, &folder, &label.trim_end_matches(']').replace('/', "_"))?;
+                inputs.place(name, &folder, label.trim_end_matches(']'))?;
                 places.insert(port, folder);
             }
         }
@@ -161,11 +176,13 @@ fn clear(folder: &Path) -> io::Result<()> {
 impl Shell {
     /// Runs the command once.
     fn attempt(&self, variables: &BTreeMap<String, String>, log: &File, job: &Job<'_>) -> Result<(), Failure> {
-        let folder = self.cwd.as_ref().map_or(job.folder(), FolderPath::path);
-        let mut command = shell(&self.command, folder, variables);
+        let folder = working_folder(self.cwd.as_deref(), job)?;
+        let mut command = shell(&self.command, &folder, variables);
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(refused)?).stderr(log.try_clone().map_err(refused)?);
-        let status = self.wait(&mut Running::start(&mut command)?, job)?;
+        let mut running = Running::start(&mut command)?;
+        let status = self.wait(&mut running, job)?;
+        running.clear();
         if status.success() {
             return Ok(());
         }

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pipe_core::Item;
+use image::guess_format;
+use pipe_core::ItemError;
 use serde_json::{Value, json};
 
 use super::command::{Running, shell};
@@ -24,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const DEATHS: usize = 3;
 
 /// What became of an item: its bytes, or why there are none.
-pub(super) type Answer = Result<Vec<u8>, String>;
+pub(super) type Answer = Result<Vec<u8>, ItemError>;
 
 /// Gives items to a command, started when first needed and again after it died.
 pub(super) struct Worker {
@@ -37,7 +38,8 @@ pub(super) struct Worker {
 
 struct Process {
     running: Running,
-    stdin: Option<ChildStdin>,
+    /// What it is to read; it ends when this is dropped.
+    questions: Sender<String>,
     lines: Receiver<String>,
     /// The folder that it may write images into.
     out: PathBuf,
@@ -50,12 +52,12 @@ impl Worker {
 
     /// Has items computed: all at once, then those that failed one by one, as often as they are
     /// to be tried again.
-    pub(super) fn compute(&mut self, items: &[Item<'_>]) -> Vec<Answer> {
+    pub(super) fn compute(&mut self, items: &[Vec<u8>]) -> Vec<Answer> {
         let mut answers = self.batch(&items.iter().collect::<Vec<_>>());
         for _ in 0..self.workshop.retries {
             for (answer, item) in answers.iter_mut().zip(items) {
                 if answer.is_err() && !self.workshop.has_stopped() {
-                    *answer = self.batch(&[item]).pop().unwrap_or_else(|| Err("no answer".to_owned()));
+                    *answer = self.batch(&[item]).pop().unwrap_or_else(|| Err("no answer".into()));
                 }
             }
         }
@@ -63,7 +65,7 @@ impl Worker {
     }
 
     /// Gives the command a batch and takes its answers.
-    fn batch(&mut self, items: &[&Item<'_>]) -> Vec<Answer> {
+    fn batch(&mut self, items: &[&Vec<u8>]) -> Vec<Answer> {
         if let Some(broken) = self.workshop.broken() {
             return vec![Err(broken); items.len()];
         }
@@ -77,25 +79,28 @@ impl Worker {
         } else {
             self.workshop.note_life();
         }
-        let reason = result.err().unwrap_or_else(|| "the command did not answer for it".to_owned());
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(reason.clone()))).collect()
+        // With another try, or more time, it may be done.
+        let lost = ItemError { reason: result.err().unwrap_or_default(), passing: true };
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(lost.clone()))).collect()
     }
 
-    fn ask(&mut self, items: &[&Item<'_>], answers: &mut [Option<Answer>]) -> Result<(), String> {
+    fn ask(&mut self, items: &[&Vec<u8>], answers: &mut [Option<Answer>]) -> Result<(), String> {
         let first = self.next_id;
         self.next_id += items.len() as u64;
         let folder = self.workshop.folder.join(self.number.to_string());
         let made = || -> std::io::Result<Vec<PathBuf>> {
             fs::create_dir_all(&folder)?;
-            let place = |(at, item): (usize, &&Item<'_>)| {
-                let name = Path::new(item.id).file_name().unwrap_or_default().to_string_lossy();
-                let path = folder.join(format!("{}-{name}", first + at as u64));
-                fs::write(&path, &item.bytes).map(|()| path)
+            let place = |(at, item): (usize, &&Vec<u8>)| {
+                // Named by what they hold alone, so that nothing but that can matter to what comes of them.
+                let ending = guess_format(item).ok().and_then(|format| format.extensions_str().first());
+                let name = ending.map_or_else(|| at.to_string(), |ending| format!("{at}.{ending}"));
+                let path = folder.join(name);
+                fs::write(&path, item).map(|()| path)
             };
             items.iter().enumerate().map(place).collect()
         };
         let paths = made().map_err(|error| format!("cannot write the item for the command: {error}"))?;
-        let answered = self.exchange(items, &paths, first, answers);
+        let answered = self.exchange(&paths, first, answers);
         for path in &paths {
             // What is left goes with the folder.
             let _ = fs::remove_file(path);
@@ -103,30 +108,23 @@ impl Worker {
         answered
     }
 
-    fn exchange(
-        &mut self,
-        items: &[&Item<'_>],
-        paths: &[PathBuf],
-        first: u64,
-        answers: &mut [Option<Answer>],
-    ) -> Result<(), String> {
+    fn exchange(&mut self, paths: &[PathBuf], first: u64, answers: &mut [Option<Answer>]) -> Result<(), String> {
         let workshop = self.workshop.clone();
         let process = match &mut self.process {
             Some(process) => process,
             none => none.insert(Process::start(&workshop, self.number)?),
         };
         let mut lines = String::new();
-        for ((at, item), path) in items.iter().enumerate().zip(paths) {
-            let line = json!({ "id": first + at as u64, "name": item.id, "path": path });
+        for (at, path) in paths.iter().enumerate() {
+            let line = json!({ "id": first + at as u64, "path": path });
             lines.push_str(&format!("{line}\n"));
         }
         lines.push('\n');
-        let sent = process.stdin.as_mut().map(|stdin| stdin.write_all(lines.as_bytes()).and_then(|()| stdin.flush()));
-        if !matches!(sent, Some(Ok(()))) {
+        let began = Instant::now();
+        if process.questions.send(lines).is_err() {
             return Err(process.death(&workshop));
         }
-        let began = Instant::now();
-        let mut missing: HashMap<u64, usize> = (0..items.len()).map(|at| (first + at as u64, at)).collect();
+        let mut missing: HashMap<u64, usize> = (0..paths.len()).map(|at| (first + at as u64, at)).collect();
         while !missing.is_empty() {
             let line = match process.lines.recv_timeout(LOOK) {
                 Ok(line) => line,
@@ -140,18 +138,27 @@ impl Worker {
                         process.running.stop();
                         return Err(format!("the command did not answer within {} s", timeout.as_secs_f64()));
                     }
+                    // Something that it started may hold its output open.
+                    if matches!(process.running.ended(), Ok(Some(_))) {
+                        return Err(process.death(&workshop));
+                    }
                     continue;
                 }
             };
-            let answer: Option<Value> = serde_json::from_str(&line).ok();
-            let id = answer.as_ref().and_then(|answer| answer["id"].as_u64());
-            let Some((answer, at)) = answer.zip(id.and_then(|id| missing.remove(&id))) else {
+            let shown: String = line.chars().take(80).collect();
+            let answer: Value = match serde_json::from_str(&line) {
+                Ok(answer) => answer,
+                Err(_) => {
+                    process.running.stop();
+                    return Err(format!("the command answered `{shown}`, which is not JSON"));
+                }
+            };
+            let Some(at) = answer["id"].as_u64().and_then(|id| missing.remove(&id)) else {
                 process.running.stop();
-                let shown: String = line.chars().take(80).collect();
                 return Err(format!("the command answered `{shown}`, which is no answer to an item"));
             };
             answers[at] = Some(match answer["error"].as_str() {
-                Some(error) => Err(error.to_owned()),
+                Some(error) => Err(error.into()),
                 None => workshop.take(&answer, &process.out),
             });
         }
@@ -170,9 +177,9 @@ impl Process {
         let mut command = shell(&workshop.command, &workshop.cwd, &env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut running = Running::start(&mut command).map_err(|failure| failure.message().to_owned())?;
-        let stdin = running.child.stdin.take();
+        let stdin = running.child.stdin.take().ok_or("the command has no input")?;
         let stdout = running.child.stdout.take().ok_or("the command has no output")?;
-        Ok(Self { stdin, lines: read(stdout), running, out })
+        Ok(Self { questions: write(stdin), lines: read(stdout), running, out })
     }
 
     /// Why it answers no more.
@@ -201,7 +208,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // At the end of its input it is to end.
-        drop(self.stdin.take());
+        let (nobody, _) = channel();
+        self.questions = nobody;
         let began = Instant::now();
         while matches!(self.running.ended(), Ok(None)) {
             if began.elapsed() > GRACE {
@@ -211,6 +219,19 @@ impl Drop for Process {
             thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Writes on a thread of its own: a command that does not read would hold up a wait for its answers.
+fn write(mut stdin: ChildStdin) -> Sender<String> {
+    let (send, receive) = channel::<String>();
+    thread::spawn(move || {
+        for lines in receive {
+            if stdin.write_all(lines.as_bytes()).and_then(|()| stdin.flush()).is_err() {
+                return;
+            }
+        }
+    });
+    send
 }
 
 /// Reads lines on a thread of its own, so that a wait for one can end.

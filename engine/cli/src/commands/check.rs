@@ -15,6 +15,7 @@ pub(crate) fn check(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
     });
     match checked {
         Ok(project) => {
+            super::targets(&project)?;
             let nodes = project.pipeline.graph.node_count();
             let name = &project.pipeline.name;
             if json {

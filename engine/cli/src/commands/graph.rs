@@ -11,7 +11,12 @@ pub(crate) fn graph(program: &Program, args: &GraphArgs) -> Result<(), Stop> {
     let targets = super::targets(&project)?;
     let plan = super::plan_of(project.context(program, false), &targets)?;
     let picture = Picture::new(&project.pipeline, &plan);
-    let text = match args.format() {
+    let Some(format) = args.format() else {
+        let hint = "name a file that ends in .html, .svg, .dot or .mmd, or say `--format`";
+        diagnostic::error("what to draw?", Some(hint));
+        return Err(Stop::Mistake);
+    };
+    let text = match format {
         GraphFormat::Mermaid => mermaid::draw(&picture),
         GraphFormat::Dot => dot::draw(&picture),
         GraphFormat::Svg => svg::draw(&picture),

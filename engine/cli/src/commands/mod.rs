@@ -41,9 +41,9 @@ fn targets(project: &Project) -> Result<Vec<NodeIndex>, Stop> {
                     diagnostic::error(&format!("`{name}` is switched off"), Some("its `when` is false"));
                     return Err(Stop::Mistake);
                 }
-                let all: Vec<_> = project.pipeline.graph.node_weights().map(|node| node.name.as_str()).collect();
+                let names = project.pipeline.graph.node_weights().map(|node| node.name.as_str());
                 let hint =
-                    near.map_or_else(|| format!("nodes: {}", all.join(", ")), |near| format!("did you mean `{near}`?"));
+                    near.map_or_else(|| pipe_lang::listed("nodes", names), |near| format!("did you mean `{near}`?"));
                 diagnostic::error(&format!("there is no node `{name}`"), Some(&hint));
                 return Err(Stop::Mistake);
             }

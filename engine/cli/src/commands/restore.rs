@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use pipe_core::restore as write;
+use pipe_lang::Reference;
 use serde_json::json;
 
-use super::show::{Wanted, find};
+use super::show::find;
 use crate::args::{Format, RestoreArgs};
-use crate::project::split_words;
+use crate::project::{Project, Settings, split_words};
 use crate::{Program, Stop, diagnostic, output};
 
 pub(crate) fn restore(program: &Program, args: &RestoreArgs) -> Result<(), Stop> {
@@ -23,10 +24,13 @@ pub(crate) fn restore(program: &Program, args: &RestoreArgs) -> Result<(), Stop>
             return Err(Stop::Mistake);
         }
     };
-    let wanted = Wanted::new(wanted);
-    let project = wanted.project(program, &file, &args.given)?;
-    let (port, digest) = find(program, &project, &args.given, &wanted)?;
-    let stem = if wanted.output.is_some() { port.name } else { wanted.name() };
+    let project = Project::of_file(program, &file, Vec::new(), &args.given, Settings::OrLast);
+    let project = project.map_err(|error| diagnostic::unusable(&error))?;
+    let (port, digest) = find(program, &project, &args.given, wanted)?;
+    let reference = Reference::parse(wanted).ok();
+    let of_node = || reference.as_ref().and_then(|reference| reference.name.rsplit('/').next()).unwrap_or(port.name);
+    let named = reference.as_ref().and_then(|reference| reference.output.as_deref());
+    let stem = named.unwrap_or_else(of_node);
     match write(&project.context(program, false), port.artifact, digest, to, stem) {
         Ok(place) if args.format == Format::Json => {
             output::result(&format!("{:#}\n", json!({ "path": place, "digest": digest })))

@@ -1,17 +1,15 @@
 //! `pipe show`.
 
-use std::path::Path;
-
 use petgraph::graph::NodeIndex;
 use pipe_core::{Artifact, Collection, Document, Records, Run, Status, Table, run_nodes, table as core_table};
-use pipe_lang::Reference;
+use pipe_lang::Unknown;
 use pipe_spec::Port;
 use pipe_store::{Digest, Store};
 use serde_json::{Value, json};
 
 use crate::args::{ArtifactFormat, GivenArgs, ShowArgs};
 use crate::number::{count, seconds};
-use crate::project::{Project, Settings, split_words};
+use crate::project::{Place, Project, Settings, split_words};
 use crate::{Program, Stop, diagnostic, output, table};
 
 pub(crate) fn show(program: &Program, args: &ShowArgs) -> Result<(), Stop> {
@@ -21,21 +19,23 @@ pub(crate) fn show(program: &Program, args: &ShowArgs) -> Result<(), Stop> {
         diagnostic::error("show what?", Some(hint));
         return Err(Stop::Mistake);
     };
-    let wanted = Wanted::new(word);
-    let project = wanted.project(program, &file, &args.file.given)?;
-    if project.pipeline.select(&wanted.node).is_err() {
-        let runs = super::runs::of_file(&project.store, Some(&project.id));
-        if let Some(run) = super::runs::find(&runs, word) {
-            return output::result(&match args.format {
-                ArtifactFormat::Json => format!("{:#}\n", super::log::as_json(&project.store, run)),
-                _ => run_text(&project.store, run),
-            });
+    let project = match Project::of_file(program, &file, Vec::new(), &args.file.given, Settings::OrLast) {
+        Ok(project) => project,
+        // A run can be shown whatever has become of the pipeline since.
+        Err(error) => {
+            let shown = Place::of(&file).ok().and_then(|place| run(&place.store, &place.id, word, args.format));
+            return shown.map_or_else(|| Err(diagnostic::unusable(&error)), |text| output::result(&text));
         }
+    };
+    if matches!(project.pipeline.select_outputs(word), Err(Unknown::Node(_)))
+        && let Some(text) = run(&project.store, &project.id, word, args.format)
+    {
+        return output::result(&text);
     }
     if args.log {
-        return output::result(&log_of(&project, wanted.one(&project)?)?);
+        return output::result(&log_of(&project, one(&project, word)?.0)?);
     }
-    let (_, digest) = find(program, &project, &args.file.given, &wanted)?;
+    let (_, digest) = find(program, &project, &args.file.given, word)?;
     let Some(artifact) = project.context(program, false).artifact(digest) else {
         diagnostic::error("it is no longer in the store", Some("`pipe run` computes it again"));
         return Err(Stop::Failed);
@@ -54,69 +54,58 @@ pub(crate) fn show(program: &Program, args: &ShowArgs) -> Result<(), Stop> {
     output::result(&text)
 }
 
-/// A node, and an output of it where one is named.
-pub(super) struct Wanted {
-    pub(super) node: String,
-    pub(super) output: Option<String>,
+/// What a run did, where the word names one.
+fn run(store: &Store, id: &str, word: &str, format: ArtifactFormat) -> Option<String> {
+    let runs = super::runs::of_file(store, Some(id));
+    let run = super::runs::find(&runs, word)?;
+    Some(match format {
+        ArtifactFormat::Json => format!("{:#}\n", super::log::as_json(store, run)),
+        _ => run_text(store, run),
+    })
 }
 
-impl Wanted {
-    pub(super) fn new(word: &str) -> Self {
-        let output = Reference::parse(word).ok().and_then(|reference| reference.output);
-        let node = match &output {
-            Some(output) => word.replacen(&format!(".{output}"), "", 1),
-            None => word.to_owned(),
-        };
-        Self { node, output }
-    }
-
-    /// What its files are called: the node's name without the values of a matrix.
-    pub(super) fn name(&self) -> &str {
-        let base = self.node.split('[').next().unwrap_or(&self.node);
-        base.rsplit('/').next().unwrap_or(base)
-    }
-
-    /// The one node that is meant.
-    fn one(&self, project: &Project) -> Result<NodeIndex, Stop> {
-        let found = super::targets(project)?;
-        if let [only] = found.as_slice() {
-            return Ok(*only);
+/// The one output that a word means.
+fn one(project: &Project, word: &str) -> Result<(NodeIndex, Port), Stop> {
+    let graph = &project.pipeline.graph;
+    let found = match project.pipeline.select_outputs(word) {
+        Ok(found) => found,
+        Err(Unknown::Node(near)) => {
+            let names = graph.node_weights().map(|node| node.name.as_str());
+            let hint = near.map_or_else(|| pipe_lang::listed("nodes", names), |near| format!("did you mean `{near}`?"));
+            diagnostic::error(&format!("there is no node `{word}`"), Some(&hint));
+            return Err(Stop::Mistake);
         }
-        let names: Vec<_> = found.iter().map(|&index| project.pipeline.graph[index].name.as_str()).collect();
-        diagnostic::error(
-            &format!("`{}` is {} nodes", self.node, names.len()),
-            Some(&format!("name one: {}", names.join(", "))),
-        );
-        Err(Stop::Mistake)
-    }
-
-    /// The project of a file, with this node named.
-    pub(super) fn project(&self, program: &Program, file: &Path, given: &GivenArgs) -> Result<Project, Stop> {
-        let project = Project::of_file(program, file, vec![self.node.clone()], given, Settings::OrLast);
-        project.map_err(|error| diagnostic::unusable(&error))
+        Err(Unknown::Output(names)) => {
+            let hint = pipe_lang::listed("its outputs", names.into_iter());
+            diagnostic::error(&format!("`{word}` names no output"), Some(&hint));
+            return Err(Stop::Mistake);
+        }
+    };
+    match found.as_slice() {
+        [only] => Ok(*only),
+        [] => {
+            diagnostic::error(&format!("nothing comes of `{word}`"), Some("it is switched off, or has no such value"));
+            Err(Stop::Mistake)
+        }
+        several => {
+            let names = several.iter().map(|(index, _)| graph[*index].name.as_str());
+            let hint = pipe_lang::listed("name one", names);
+            diagnostic::error(&format!("`{word}` is {} nodes", several.len()), Some(&hint));
+            Err(Stop::Mistake)
+        }
     }
 }
 
-/// The digest of a node's output in the last run, or with the settings given.
+/// The digest of a node's output in the last run, or with what is given.
 pub(super) fn find(
     program: &Program,
     project: &Project,
     given: &GivenArgs,
-    wanted: &Wanted,
+    word: &str,
 ) -> Result<(Port, Digest), Stop> {
-    let index = wanted.one(project)?;
+    let (index, port) = one(project, word)?;
     let name = &project.pipeline.graph[index].name;
     let kind = &project.pipeline.graph[index].kind;
-    let port = match &wanted.output {
-        Some(output) => kind.output(output),
-        None => kind.main_output(),
-    };
-    let Some(port) = port else {
-        let all: Vec<_> = kind.outputs.iter().map(|port| port.name).collect();
-        let message = format!("`{name}` has no output `{}`", wanted.output.as_deref().unwrap_or_default());
-        diagnostic::error(&message, Some(&format!("its outputs: {}", all.join(", "))));
-        return Err(Stop::Mistake);
-    };
     let last = project.last.as_ref().and_then(|last| last.nodes.get(name));
     let outputs = if given.set.is_empty() && given.params.is_empty() && given.profile.is_empty() {
         last.map(|node| node.result.outputs.clone())

@@ -26,8 +26,8 @@ pub(crate) fn draw(picture: &Picture) -> String {
         .into_iter()
         .map(|artifact| format!("<span><b style=\"background:{}\"></b>{artifact}</span>", colour(artifact)));
     let legend: String = statuses.chain(artifacts).collect();
-    // Inside a script nothing may look like its end.
-    let nodes = json!(nodes).to_string().replace("</", "<\\/");
+    // Inside a script nothing may look like its end, or like a comment.
+    let nodes = json!(nodes).to_string().replace('<', "\\u003c");
     let part = |name: &str| match name {
         "name" => escaped(&picture.name),
         "legend" => legend.clone(),

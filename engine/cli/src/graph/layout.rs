@@ -36,6 +36,9 @@ pub(super) struct Layout {
     pub(super) height: f64,
 }
 
+/// Pictures with more nodes and passes are laid out plainly: the method takes time with their square.
+const MANY: usize = 800;
+
 /// A vertex of the graph that is laid out: a node, or an edge on its way through a column.
 #[derive(Debug, Clone, Copy)]
 enum Vertex {
@@ -45,6 +48,10 @@ enum Vertex {
 
 pub(super) fn layout(picture: &Picture) -> Layout {
     let columns = columns(picture);
+    let passes = picture.edges.iter().map(|edge| columns[edge.to].saturating_sub(columns[edge.from] + 1));
+    if passes.fold(picture.nodes.len(), usize::saturating_add) > MANY {
+        return plain(picture, &columns);
+    }
     let mut graph: StableDiGraph<Vertex, ()> = StableDiGraph::new();
     let indices: Vec<_> = (0..picture.nodes.len()).map(|at| graph.add_node(Vertex::Node(at))).collect();
     let mut layout = Layout { nodes: vec![Place::default(); picture.nodes.len()], ..Layout::default() };
@@ -110,17 +117,44 @@ pub(super) fn layout(picture: &Picture) -> Layout {
     layout
 }
 
+/// Each column from top to bottom in the order of the nodes; edges go straight.
+fn plain(picture: &Picture, columns: &[usize]) -> Layout {
+    let count = columns.iter().max().map_or(0, |last| last + 1);
+    let (mut widths, mut filled) = (vec![0.0_f64; count], vec![0_usize; count]);
+    for (node, &column) in picture.nodes.iter().zip(columns) {
+        widths[column] = widths[column].max(width(node));
+    }
+    let mut left = vec![MARGIN; count];
+    for column in 1..count {
+        left[column] = left[column - 1] + widths[column - 1] + GAP.1;
+    }
+    let place = |&column: &usize| {
+        filled[column] += 1;
+        let y = MARGIN + (filled[column] - 1) as f64 * (HEIGHT + GAP.0);
+        Place { x: left[column], y, width: widths[column] }
+    };
+    let nodes: Vec<Place> = columns.iter().map(place).collect();
+    let rows = filled.iter().max().copied().unwrap_or_default() as f64;
+    let width = left.last().zip(widths.last()).map_or(0.0, |(left, width)| left + width) + MARGIN;
+    Layout { nodes, passes: BTreeMap::new(), width, height: 2.0 * MARGIN + rows * (HEIGHT + GAP.0) - GAP.0 }
+}
+
 /// The column of each node: one further than those of all it reads.
 fn columns(picture: &Picture) -> Vec<usize> {
     let mut columns = vec![0; picture.nodes.len()];
-    // A pipeline has no cycles, so this comes to an end.
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for edge in &picture.edges {
-            if columns[edge.to] < columns[edge.from] + 1 {
-                columns[edge.to] = columns[edge.from] + 1;
-                changed = true;
+    let mut waits = vec![0_usize; picture.nodes.len()];
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); picture.nodes.len()];
+    for edge in &picture.edges {
+        waits[edge.to] += 1;
+        readers[edge.from].push(edge.to);
+    }
+    let mut open: Vec<usize> = (0..waits.len()).filter(|&at| waits[at] == 0).collect();
+    while let Some(at) = open.pop() {
+        for &reader in &readers[at] {
+            columns[reader] = columns[reader].max(columns[at] + 1);
+            waits[reader] -= 1;
+            if waits[reader] == 0 {
+                open.push(reader);
             }
         }
     }

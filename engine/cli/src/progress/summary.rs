@@ -52,7 +52,7 @@ fn mark(status: NodeStatus) -> StyledObject<&'static str> {
 
 /// A node waits for another process.
 pub(super) fn waiting_line(node: &str) -> String {
-    format!("  {node}: another pipe process computes it; waiting")
+    format!("  {node}: the same is being computed already; waiting")
 }
 
 /// `epoch 3/10  loss 0.412  accuracy 0.870  val_loss 0.430  val_accuracy 0.861`.
