@@ -262,8 +262,11 @@ fn a_watched_pipeline_runs_again_when_something_that_matters_changes() {
     assert_eq!(running.wait().unwrap().code(), Some(130));
 }
 
+/// The place of a node and an output of it, by the name of the input.
+type Inputs = BTreeMap<String, (usize, &'static str)>;
+
 /// Of every node: its kind, its params, and its inputs with the places of the nodes that they come from.
-fn shape(pipeline: &pipe::Pipeline) -> Vec<(String, Value, BTreeMap<String, (usize, &'static str)>)> {
+fn shape(pipeline: &pipe::Pipeline) -> Vec<(String, Value, Inputs)> {
     let of = |index| {
         let node = &pipeline.graph[index];
         let inputs = pipeline.inputs(index).into_iter();

@@ -191,8 +191,7 @@ fn spawn<'scope, 'env>(
     starts: &'env [Start],
     job: &'env Job<'_>,
 ) -> Receiver<Moving> {
-    let alone = |stage: &Box<dyn Stage>| stage.pace() == Pace::EveryCore;
-    let batched = stages.iter().position(|stage| !alone(stage)).unwrap_or(stages.len());
+    let batched = stages.iter().position(|stage| stage.pace() != Pace::EveryCore).unwrap_or(stages.len());
     let threads = job.threads.clamp(1, starts.len().max(1));
     let (send, receive) = sync_channel(2 * threads);
     let next: Arc<AtomicUsize> = Arc::default();

@@ -1,6 +1,8 @@
 //! Whatever text is given for a pipeline: the reader, the decoder and the planner neither panic, nor
 //! hang, nor take more than their share of memory.
 
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};

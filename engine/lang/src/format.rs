@@ -440,7 +440,7 @@ fn comments(text: &str, scalars: &[(usize, usize)]) -> Vec<Comment> {
             let begins = *offset == 0 || line[..*offset].ends_with([' ', '\t']);
             let place = at + offset;
             let after = scalars.partition_point(|(start, _)| *start <= place);
-            begins && !scalars[..after].last().is_some_and(|(_, end)| place < *end)
+            begins && scalars[..after].last().is_none_or(|(_, end)| place >= *end)
         };
         if let Some((offset, _)) = line.char_indices().filter(|(_, c)| *c == '#').find(is_start) {
             let trails = !line[..offset].trim().is_empty();

@@ -17,7 +17,10 @@ use crate::tree::{Key, Node, Tree};
 /// What a reference leads to, under each combination: one thing without a label, or several that were
 /// gathered, each with one.
 #[derive(Clone)]
-pub(crate) struct Wired(pub(crate) Varying<Vec<(String, Target)>>);
+pub(crate) struct Wired(pub(crate) Varying<Targets>);
+
+/// What something leads to under one combination, each with its label.
+pub(crate) type Targets = Vec<(String, Target)>;
 
 /// Where an edge comes from.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use crate::axes::is_name;
 use crate::context::used;
 use crate::decode::Decoder;
 use crate::elaborate::{Draft, Elaboration, Entity, Scope};
-use crate::inputs::{Takes, Target, Wire, Wired, called_after};
+use crate::inputs::{Takes, Target, Targets, Wire, Wired, called_after};
 use crate::matrix::{AxisId, Combo, Relation, Varying, written};
 use crate::params::{At, MAX_COMBINATIONS, asked_axes, size};
 use crate::pipeline::{Edge, Node, Off};
@@ -198,17 +198,19 @@ impl Elaboration<'_> {
             Some(tree) => self.matrix(scope, tree)?,
             None => Relation::constant(()),
         };
-        let mut relation = Relation::constant(());
+        let mut known: BTreeSet<AxisId> =
+            connected.iter().flat_map(|connected| connected.wired.0.axes()).copied().collect();
+        for name in ["with", "when", "keep", "export"] {
+            if let Some(tree) = entry.part(name) {
+                known.extend(scope.params.varies(&mut self.cx, tree));
+            }
+        }
+        // What the text is used under comes first: joined later it would have to be cut down again.
+        let mut relation = scope.varying(&known);
         for Connected { wired, .. } in &connected {
             relation = self.joined(&relation, &wired.0.relation(), entry.key.span)?;
         }
         relation = self.joined(&relation, &own, entry.key.span)?;
-        for name in ["with", "when", "keep", "export"] {
-            if let Some(tree) = entry.part(name) {
-                let varies = scope.params.varies(&mut self.cx, tree);
-                relation = self.joined(&relation, &scope.varying(&varies), entry.key.span)?;
-            }
-        }
         let relation = scope.restricted(relation);
         if relation.rows().is_empty() {
             let message = format!("no combination is left for `{}`", entry.key.text);
@@ -217,7 +219,7 @@ impl Elaboration<'_> {
             return None;
         }
         let axes = self.axes_at(scope, relation.axes());
-        let mut outputs: Vec<(String, Vec<(Combo, Vec<(String, Target)>)>)> =
+        let mut outputs: Vec<(String, Vec<(Combo, Targets)>)> =
             kind.outputs.iter().map(|port| (port.name.to_owned(), Vec::new())).collect();
         for (number, (combo, ())) in relation.rows().iter().enumerate() {
             let given =

@@ -101,10 +101,10 @@ fn legend(picture: &Picture, top: f64) -> String {
     let y = top + 8.0;
     for status in statuses {
         let (fill, stroke) = fill(status);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<rect x=\"{x}\" y=\"{:.1}\" width=\"12\" height=\"12\" rx=\"3\" fill=\"{fill}\" stroke=\"{stroke}\"/>\
-             <text class=\"legend\" x=\"{}\" y=\"{:.1}\">{status}</text>\n",
+             <text class=\"legend\" x=\"{}\" y=\"{:.1}\">{status}</text>",
             y - 10.0,
             x + 18.0,
             y
@@ -113,10 +113,10 @@ fn legend(picture: &Picture, top: f64) -> String {
     }
     for artifact in artifacts {
         let name = artifact.to_string();
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<path d=\"M{x} {:.1}h16\" stroke=\"{}\" stroke-width=\"2.5\"/>\
-             <text class=\"legend\" x=\"{}\" y=\"{y:.1}\">{name}</text>\n",
+             <text class=\"legend\" x=\"{}\" y=\"{y:.1}\">{name}</text>",
             y - 4.0,
             colour(artifact),
             x + 22.0,
