@@ -29,6 +29,7 @@ nodes:
   eval: { kind: eval.classifier, from: { model: head, data: squeezenet } }
   shell: { kind: shell, from: by_name, with: { command: 'cp \"$by_name\" \"$out/table.csv\"; echo done' } }
   compare: { kind: compare.metrics, from: { metrics: { one: head.history, other: eval } }, with: { metric: loss } }
+  suspects: { kind: audit.labels, from: eval.predictions, with: { splits: [train, test] } }
   values:
     kind: process.map
     from: by_name
@@ -78,6 +79,17 @@ fn results(project: &Project) -> BTreeMap<String, Value> {
         let all = tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         json!(all.step_by(97).take(60).collect::<Vec<_>>())
     };
+    let ids = |node: &str| -> Value {
+        let report: Value = serde_json::from_str(&project.ok(&["show", node, "--format", "json"]).stdout).unwrap();
+        json!(
+            report["suspects"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["objectId"].as_str().unwrap())
+                .collect::<String>()
+        )
+    };
     let nodes = event["nodes"].as_object().unwrap();
     nodes
         .iter()
@@ -85,6 +97,7 @@ fn results(project: &Project) -> BTreeMap<String, Value> {
             let result = match node.as_str() {
                 "squeezenet" | "mobilenet" | "efficientnet" | "head" => numbers(node),
                 "eval" | "compare" => json!(report["metrics"].as_object().unwrap().values().collect::<Vec<_>>()),
+                "suspects" => ids(node),
                 _ => report["digest"].clone(),
             };
             (node.clone(), result)

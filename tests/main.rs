@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test an unwrap is an assertion")]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod audit;
 mod cache;
 mod commands;
 mod common;

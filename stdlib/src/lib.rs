@@ -3,6 +3,7 @@
 //! Each kind is its params struct: doc comments document it, and an implementation of the
 //! engine's traits says what it does.
 
+pub mod audit;
 pub mod compare;
 pub mod dataset;
 mod device;
@@ -31,6 +32,7 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.whole::<train::TrainHead>()?;
     kinds.whole::<eval::EvalClassifier>()?;
     kinds.whole::<compare::CompareMetrics>()?;
+    kinds.whole::<audit::AuditLabels>()?;
     kinds.whole::<process::Shell>()?;
     kinds.map::<process::ProcessMap>()?;
     kinds.map::<process::ProcessFeatures>()?;
@@ -39,5 +41,6 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.writer(ArtifactType::Features, features::files::write);
     kinds.writer(ArtifactType::Values, process::files::write);
     kinds.pipeline("stdlib/transfer", include_str!("../pipelines/transfer.yaml"));
+    kinds.pipeline("stdlib/audit", include_str!("../pipelines/audit.yaml"));
     Ok(kinds)
 }

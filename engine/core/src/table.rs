@@ -50,7 +50,7 @@ fn records_table(records: &Records) -> Table {
 }
 
 /// Rows of names and values, with a column for each name that any row has.
-fn comparison(rows: &[Value]) -> Table {
+fn named_columns(rows: &[Value]) -> Table {
     let mut header: Vec<String> = Vec::new();
     for name in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
         if !header.contains(name) {
@@ -71,8 +71,8 @@ fn document_table(document: &Document) -> Option<Table> {
     let json = &document.json;
     let number = |value: &Value| value.as_f64().map_or_else(String::new, |value| format!("{value:.6}"));
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    if let Some(rows) = json["comparison"].as_array() {
-        return Some(comparison(rows));
+    if let Some(rows) = ["comparison", "suspects"].iter().find_map(|&name| json[name].as_array()) {
+        return Some(named_columns(rows));
     }
     if let Some(rows) = json["rows"].as_array() {
         let classes = json["classes"].as_array()?;
