@@ -246,6 +246,8 @@ fn a_command_ends_with_the_program_that_is_killed() {
     };
     let pid = || fs::read_to_string(project.path("pid")).unwrap_or_default().trim().to_owned();
     assert!(within(&|| !pid().is_empty()));
+    // The program has to tell its guard of the command before it is killed.
+    thread::sleep(Duration::from_millis(200));
     running.kill().unwrap();
     running.wait().unwrap();
     let alive = || Command::new("kill").args(["-0", &pid()]).stderr(Stdio::null()).status().unwrap().success();

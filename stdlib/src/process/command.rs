@@ -37,10 +37,8 @@ pub(super) fn shell(text: &str, folder: &Path, env: &BTreeMap<String, String>) -
 
 impl Running {
     pub(super) fn start(command: &mut Command) -> Result<Self, Failure> {
-        let child = command
-            .spawn()
+        let (child, _watched) = guard::spawn(command)
             .map_err(|error| Failure::new("pipe::command", format!("cannot start `sh`: {error}")).param("command"))?;
-        let _watched = guard::watch(&child);
         Ok(Self { child, _watched })
     }
 

@@ -4,7 +4,7 @@
 //! first command, is told of every command's process group through a pipe; when the pipe breaks it
 //! stops those that are left.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -30,10 +30,14 @@ static GUARD: OnceLock<Option<Mutex<ChildStdin>>> = OnceLock::new();
 #[derive(Debug)]
 pub(super) struct Watched(u32);
 
-/// Has a command's process group stopped should the program die.
-pub(super) fn watch(child: &Child) -> Watched {
+/// Starts a command, whose process group is stopped should the program die.
+pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Watched)> {
+    // The guard first: the time in which a command runs unwatched is that of a write to a pipe.
+    GUARD.get_or_init(start);
+    let child = command.spawn()?;
     tell('+', child.id());
-    Watched(child.id())
+    let watched = Watched(child.id());
+    Ok((child, watched))
 }
 
 impl Drop for Watched {
@@ -44,7 +48,7 @@ impl Drop for Watched {
 
 fn tell(sign: char, group: u32) {
     // Without a guard commands are stopped all the same, unless the program is killed.
-    let Some(guard) = GUARD.get_or_init(start) else { return };
+    let Some(Some(guard)) = GUARD.get() else { return };
     let mut pipe = guard.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = pipe.write_all(format!("{sign} {group}\n").as_bytes());
 }
