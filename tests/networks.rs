@@ -1,28 +1,53 @@
-//! Forward passes against torchvision and onnxruntime.
+//! Forward passes against torchvision, timm and onnxruntime: the CPU's own and Burn's.
+
+use std::sync::Arc;
 
 use crate::common::hashed::uniform;
 use crate::common::{fixture, json_fixture, real_data};
-use pipe_nn::{Backbone, ComputeDevice, Weights, network};
+use pipe_cpu::{Isa, Plan, Worker};
+use pipe_network::{NETWORKS, Network, Weights, network};
+use pipe_nn::{Backbone, ComputeDevice};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
+use serde_json::Value;
 
 fn tensor(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let view = file.tensor(name).unwrap();
+    let view = file.tensor(name).unwrap_or_else(|_| panic!("no {name}"));
     view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
-/// The rule of `tests/reference/networks.py`.
-fn values(full_name: &str, shape: &[usize]) -> Vec<f32> {
+/// The rule of `tests/reference/backbones.py`.
+fn values(full_name: &str, shape: &[usize], gain: f64, residual: f64) -> Vec<f32> {
     let uniform = uniform(full_name, shape.iter().product());
-    let kind = full_name.rsplit('.').next().unwrap();
+    let kind = full_name.rsplit(['.', '/']).next().unwrap();
     let rule = |u: f64| match (kind, shape) {
-        ("weight", [_, inputs, h, w]) => (2.0 * u - 1.0) * (0.95 * (6.0 / (inputs * h * w) as f64).sqrt()),
-        ("weight", [_, inputs]) => (2.0 * u - 1.0) * (3.0 / *inputs as f64).sqrt(),
-        ("weight" | "running_var", _) => 0.5 + u,
+        ("weight", [_, inputs, h, w]) => (2.0 * u - 1.0) * (gain * (6.0 / (inputs * h * w) as f64).sqrt()),
+        ("weight" | "in_proj_weight", [_, inputs]) => (2.0 * u - 1.0) * (3.0 / *inputs as f64).sqrt(),
+        ("weight", [_]) if full_name.ends_with("bn3.weight") => (0.5 + u) * residual,
+        ("weight" | "running_var" | "layer_scale" | "gamma", _) => 0.5 + u,
         ("running_mean", _) => u - 0.5,
+        ("class_token" | "pos_embedding" | "cls_token" | "pos_embed", _) => 2.0 * u - 1.0,
         _ => 0.2 * (u - 0.5),
     };
     uniform.into_iter().map(|u| rule(u) as f32).collect()
+}
+
+/// A file with the names and shapes that the other library wrote.
+fn state_dict(model: &str, described: &Value) -> Vec<u8> {
+    let number = |key: &str| described[key].as_f64().unwrap_or(1.0);
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = described["tensors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tensor| {
+            let (name, shape): (String, Vec<usize>) = serde_json::from_value(tensor.clone()).unwrap();
+            let numbers = values(&format!("{model}/{name}"), &shape, number("gain"), number("residual_gain"));
+            (name, shape, numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
+        })
+        .collect();
+    let views =
+        tensors.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    serialize(views, None).unwrap()
 }
 
 /// Equal within 1e-4 of the largest value.
@@ -33,56 +58,113 @@ fn close(found: &[f32], expected: &[f32], what: &str) {
     assert!(worst <= 1e-4 * largest, "{what}: off by {worst}, largest {largest}");
 }
 
-/// A state dict with the names and shapes that torchvision wrote, BatchNorm statistics and all.
-fn check(name: &str) {
-    let described = json_fixture("networks.json");
-    let numbers = fixture("networks.safetensors");
-    let expected = SafeTensors::deserialize(&numbers).unwrap();
-    let network = network(name).unwrap();
-    let spec = &described["networks"][name];
-    let total = network.parameters() + network.classifier_parameters();
-    assert_eq!(total as u64, spec["parameters"].as_u64().unwrap());
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = spec["tensors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|tensor| {
-            let tensor_name = tensor["name"].as_str().unwrap().to_owned();
-            let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone()).unwrap();
-            let bytes = values(&format!("{name}/{tensor_name}"), &shape).iter().flat_map(|x| x.to_le_bytes()).collect();
-            (tensor_name, shape, bytes)
-        })
-        .collect();
-    let views =
-        tensors.iter().map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    let file = serialize(views, None).unwrap();
-    let weights = Weights::from_safetensors(&file, &network).unwrap();
-    let backbone = Backbone::new(&network, &weights, ComputeDevice::Cpu);
-    for (suffix, input, [count, height, width]) in [("", "input", [2, 224, 224]), ("_odd", "input_odd", [1, 97, 131])] {
-        let images = uniform(input, count * 3 * height * width).into_iter().map(|u| (4.0 * u - 2.0) as f32).collect();
-        let (features, logits) = backbone.logits(images, count, height, width);
-        close(&features, &tensor(&expected, &format!("{name}/features{suffix}")), &format!("{name} features{suffix}"));
-        close(
-            &logits.unwrap(),
-            &tensor(&expected, &format!("{name}/logits{suffix}")),
-            &format!("{name} logits{suffix}"),
-        );
+/// The first columns of `[rows, whole]`, as many as the reference has.
+fn columns(numbers: &[f32], rows: usize, expected: &[f32]) -> Vec<f32> {
+    numbers.chunks_exact(numbers.len() / rows).flat_map(|row| row[..expected.len() / rows].to_vec()).collect()
+}
+
+fn worker(network: &Network, weights: &Weights, height: usize, width: usize, isa: Isa) -> Worker {
+    Worker::new(Arc::new(Plan::new(network, weights, height, width, isa).unwrap()))
+}
+
+/// The CPU's features and logits of images `[count, 3, height, width]`.
+fn on_cpu(worker: &mut Worker, images: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (height, width) = worker.size();
+    let mut all = (Vec::new(), Vec::new());
+    for image in images.chunks_exact(3 * height * width) {
+        let (features, logits) = worker.logits(planes(image, height, width));
+        all.0.extend(features);
+        all.1.extend(logits.unwrap_or_default());
+    }
+    all
+}
+
+fn planes(image: &[f32], height: usize, width: usize) -> impl FnMut(usize, usize, &mut [f32]) + '_ {
+    move |channel, y, row| row.copy_from_slice(&image[(channel * height + y) * width..][..width])
+}
+
+fn images(name: &str, shape: [usize; 4]) -> Vec<f32> {
+    uniform(name, shape.iter().product()).into_iter().map(|u| (4.0 * u - 2.0) as f32).collect()
+}
+
+/// Inputs of a network in the reference: suffix of its numbers, name, shape.
+fn inputs(network: &Network) -> Vec<(&'static str, &'static str, [usize; 4])> {
+    if network.name == "vit_b_16" {
+        return vec![("", "backbones/input_224", [2, 3, 224, 224])];
+    }
+    vec![("", "backbones/input", [2, 3, 64, 64]), ("_odd", "backbones/input_odd", [1, 3, 97, 75])]
+}
+
+/// Both readers of a description give the numbers of the other library.
+fn check(model: &str, network: &Network, weights: &Weights, expected: &SafeTensors<'_>) {
+    for (suffix, input, shape @ [count, _, height, width]) in inputs(network) {
+        let images = images(input, shape);
+        let compare = |reader: &str, features: &[f32], logits: &[f32]| {
+            for (kind, numbers) in [("features", features), ("logits", logits)] {
+                let name = format!("{model}/{kind}{suffix}");
+                let expected = tensor(expected, &name);
+                close(&columns(numbers, count, &expected), &expected, &format!("{name} by {reader}"));
+            }
+        };
+        for isa in Isa::available() {
+            let (features, logits) = on_cpu(&mut worker(network, weights, height, width, isa), &images);
+            compare(isa.name(), &features, &logits);
+        }
+        let burn = Backbone::new(network, weights, ComputeDevice::Cpu);
+        let (features, logits) = burn.logits(images, count, height, width);
+        compare("Burn", &features, &logits.unwrap());
     }
 }
 
-#[test]
-fn efficientnet_b0_equals_torchvision() {
-    check("efficientnet_b0");
+fn torchvision(name: &str) {
+    let described = &json_fixture("backbones.json")["networks"][name];
+    let network = network(name).unwrap();
+    let whole = |key: &str| described[key].as_u64().unwrap() as usize;
+    assert_eq!(network.parameters() + network.classifier_parameters(), whole("parameters"));
+    assert_eq!(network.classifier_parameters(), whole("classifier_parameters"));
+    assert_eq!(network.features, whole("features"));
+    let side = network.input_size;
+    let layers = network.layers(side, side).unwrap();
+    let work: u64 = layers.iter().chain(&network.classifier_layer(side, side)).map(|layer| layer.multiply_adds).sum();
+    assert_eq!(work as usize, whole("flops"), "multiply-adds of {name}");
+    let rows: usize = layers.iter().map(|layer| layer.parameters).sum();
+    assert_eq!(rows, network.parameters(), "the table of layers has every parameter");
+    let weights = Weights::from_safetensors(&state_dict(name, described), &network).unwrap();
+    let numbers = fixture("backbones.safetensors");
+    check(name, &network, &weights, &SafeTensors::deserialize(&numbers).unwrap());
+}
+
+macro_rules! as_torchvision {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            torchvision(stringify!($name));
+        })*
+
+        #[test]
+        fn every_network_is_compared() {
+            assert_eq!([$(stringify!($name)),*], *NETWORKS);
+        }
+    };
+}
+
+as_torchvision! {
+    efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
+    efficientnet_b7 efficientnet_v2_s mobilenet_v2 mobilenet_v3_small mobilenet_v3_large resnet18 resnet34 resnet50
+    resnet101 squeezenet1_1 convnext_tiny vit_b_16
 }
 
 #[test]
-fn mobilenet_v2_equals_torchvision() {
-    check("mobilenet_v2");
-}
-
-#[test]
-fn squeezenet1_1_equals_torchvision() {
-    check("squeezenet1_1");
+fn patches_of_a_transformer_as_in_torchvision() {
+    let network = network("vit_b_16").unwrap();
+    let described = &json_fixture("backbones.json")["networks"]["vit_b_16"];
+    let weights = Weights::from_safetensors(&state_dict("vit_b_16", described), &network).unwrap();
+    let numbers = fixture("backbones.safetensors");
+    let expected = tensor(&SafeTensors::deserialize(&numbers).unwrap(), "vit_b_16/patches");
+    let images = images("backbones/input_224", [2, 3, 224, 224]);
+    let map = worker(&network, &weights, 224, 224, Isa::best()).last_map(planes(&images, 224, 224));
+    let patches: Vec<f32> = map.chunks_exact(768).skip(1).take(8).flat_map(|token| token[..64].to_vec()).collect();
+    close(&patches, &expected, "patches");
 }
 
 #[test]
@@ -90,6 +172,7 @@ fn real_weights_give_the_golden_vectors() {
     let Some(data) = real_data() else { return };
     let golden = std::fs::read(data.join("weights/vectors/golden.safetensors")).unwrap();
     let golden = SafeTensors::deserialize(&golden).unwrap();
+    let images = tensor(&golden, "input");
     for (name, file, has_logits) in [
         ("mobilenet_v2", "mobilenet_v2_imagenet_features.safetensors", false),
         ("squeezenet1_1", "squeezenet1_1_imagenet.safetensors", true),
@@ -97,26 +180,54 @@ fn real_weights_give_the_golden_vectors() {
         let network = network(name).unwrap();
         let bytes = std::fs::read(data.join("weights").join(file)).unwrap();
         let weights = Weights::from_safetensors(&bytes, &network).unwrap();
-        let backbone = Backbone::new(&network, &weights, ComputeDevice::Cpu);
-        let (features, logits) = backbone.logits(tensor(&golden, "input"), 3, 224, 224);
-        close(&features, &tensor(&golden, &format!("{name}_features")), name);
-        assert_eq!(logits.is_some(), has_logits);
-        if let Some(logits) = logits {
-            close(&logits, &tensor(&golden, &format!("{name}_logits")), name);
+        let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu).logits(images.clone(), 3, 224, 224);
+        let mut readers = vec![("Burn", burn.0, burn.1.unwrap_or_default())];
+        for isa in Isa::available() {
+            let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, isa), &images);
+            readers.push((isa.name(), features, logits));
+        }
+        for (reader, features, logits) in readers {
+            close(&features, &tensor(&golden, &format!("{name}_features")), &format!("{name} by {reader}"));
+            assert_eq!(!logits.is_empty(), has_logits);
+            if has_logits {
+                close(&logits, &tensor(&golden, &format!("{name}_logits")), &format!("{name} by {reader}"));
+            }
         }
     }
 }
 
 #[test]
-fn features_do_not_depend_on_the_neighbours() {
-    let network = network("squeezenet1_1").unwrap();
+fn features_do_not_depend_on_what_came_before() {
+    let network = network("efficientnet_b0").unwrap();
     let weights = Weights::random(&network, 3);
-    let backbone = Backbone::new(&network, &weights, ComputeDevice::Cpu);
-    let images: Vec<f32> = uniform("neighbours", 3 * 3 * 64 * 64).into_iter().map(|u| u as f32).collect();
-    let together = backbone.features(images.clone(), 3, 64, 64);
-    let alone: Vec<f32> =
-        images.chunks_exact(3 * 64 * 64).flat_map(|image| backbone.features(image.to_vec(), 1, 64, 64)).collect();
-    assert_eq!(together, alone);
+    let images = images("neighbours", [3, 3, 70, 50]);
+    let of = |worker: &mut Worker, image: usize| {
+        worker.features(planes(&images[image * 3 * 70 * 50..][..3 * 70 * 50], 70, 50))
+    };
+    let new = || worker(&network, &weights, 70, 50, Isa::best());
+    let alone: Vec<Vec<f32>> = (0..3).map(|image| of(&mut new(), image)).collect();
+    let mut used = new();
+    for image in [2, 0, 1, 0, 2] {
+        assert_eq!(of(&mut used, image), alone[image]);
+    }
+}
+
+#[test]
+fn images_that_a_network_does_not_take_are_told() {
+    let told = |name: &str, height, width| {
+        let network = network(name).unwrap();
+        let weights = Weights::random(&network, 0);
+        Plan::new(&network, &weights, height, width, Isa::best()).err().map(|error| error.to_string())
+    };
+    assert_eq!(told("efficientnet_b0", 1, 1), None);
+    assert_eq!(
+        told("squeezenet1_1", 8, 8).unwrap(),
+        "squeezenet1_1 does not take images of 8 x 8 pixels: it is too small"
+    );
+    assert_eq!(
+        told("vit_b_16", 224, 240).unwrap(),
+        "vit_b_16 does not take images of 224 x 240 pixels, but of 224 x 224"
+    );
 }
 
 /// A whole state dict as `tests/reference/torchvision_state_dict.py` writes it, counters and all:
@@ -132,8 +243,7 @@ fn a_state_dict_that_torchvision_wrote() {
     let network = network("efficientnet_b0").unwrap();
     let file = std::fs::read(folder.join("efficientnet_b0.safetensors")).unwrap();
     let weights = Weights::from_safetensors(&file, &network).unwrap();
-    let backbone = Backbone::new(&network, &weights, ComputeDevice::Cpu);
-    let (features, logits) = backbone.logits(tensor(&golden, "input"), 2, 224, 224);
+    let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, Isa::best()), &tensor(&golden, "input"));
     close(&features, &tensor(&golden, "features"), "features");
-    close(&logits.unwrap(), &tensor(&golden, "logits"), "logits");
+    close(&logits, &tensor(&golden, "logits"), "logits");
 }

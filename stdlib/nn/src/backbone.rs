@@ -8,7 +8,9 @@ use burn::backend::{Cuda, Flex};
 use burn::tensor::backend::Backend;
 
 use crate::forward::Forward;
-use crate::{ComputeDevice, Network, Weights};
+use pipe_network::{Network, Weights};
+
+use crate::ComputeDevice;
 
 /// A frozen network on a device. Clones share it.
 ///

@@ -3,75 +3,108 @@
 //! For frozen networks: batch normalisation is folded into the convolution before it, so a block
 //! is a convolution with a bias and an activation.
 
-use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::activation::{gelu, hard_sigmoid, relu, sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{conv2d, max_pool2d};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Tensor, TensorData};
-
-use crate::network::{Activation, Block, Classifier, Conv, Network};
-use crate::weights::Weights;
+use pipe_network::{
+    Activation, Attention, Block, Classifier, Conv, Folded, Gate, LayerNorm, Linear, MaxPool, Network, Residual,
+    SqueezeExcite, Tokens, Weights,
+};
 
 /// A network with its weights on a device.
 #[derive(Debug, Clone)]
 pub(crate) struct Forward<B: Backend> {
-    layers: Vec<Layer<B>>,
+    trunk: Vec<Layer<B>>,
+    head: Vec<Layer<B>>,
     classifier: Option<Logits<B>>,
     device: B::Device,
 }
 
 #[derive(Debug, Clone)]
 enum Layer<B: Backend> {
-    Conv(Folded<B>),
-    MaxPool { kernel: usize, stride: usize, ceil: bool },
-    SqueezeExcite([Folded<B>; 2]),
-    Residual(Vec<Layer<B>>),
+    Conv(Convolution<B>),
+    Linear(Dense<B>),
+    LayerNorm(Scale<B>, f32),
+    MaxPool(MaxPool),
+    SqueezeExcite([Convolution<B>; 2], Gate),
+    Attention(Box<Heads<B>>),
+    Residual {
+        body: Vec<Layer<B>>,
+        shortcut: Vec<Layer<B>>,
+        scale: Option<Tensor<B, 4>>,
+        activation: Activation,
+    },
     Concat(Vec<Vec<Layer<B>>>),
+    /// The class token with its position, and the positions of the others.
+    Tokens(Tensor<B, 4>, Tensor<B, 4>),
+    FirstToken,
+    Mean,
 }
 
 #[derive(Debug, Clone)]
 enum Logits<B: Backend> {
-    /// Weights `[features, classes]`, bias `[1, classes]`.
-    Linear(Tensor<B, 2>, Tensor<B, 2>),
-    Conv(Folded<B>),
+    Linear(Dense<B>),
+    /// Of the last map, before the mean.
+    Conv(Convolution<B>),
 }
 
 /// A convolution whose weights carry the normalisation behind it.
 #[derive(Debug, Clone)]
-struct Folded<B: Backend> {
+struct Convolution<B: Backend> {
+    conv: Conv,
     weight: Tensor<B, 4>,
     bias: Tensor<B, 1>,
-    options: ConvOptions<2>,
+}
+
+/// A dense layer: a convolution of each place alone.
+#[derive(Debug, Clone)]
+struct Dense<B: Backend> {
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 1>,
     activation: Activation,
+}
+
+/// A factor and a summand for each channel, `[1, channels, 1, 1]`.
+#[derive(Debug, Clone)]
+struct Scale<B: Backend> {
+    weight: Tensor<B, 4>,
+    bias: Tensor<B, 4>,
+}
+
+#[derive(Debug, Clone)]
+struct Heads<B: Backend> {
+    heads: usize,
+    queries_keys_values: Dense<B>,
+    after: Dense<B>,
 }
 
 impl<B: Backend> Forward<B> {
     pub(crate) fn new(network: &Network, weights: &Weights, device: &B::Device) -> Self {
+        let builder = Builder { weights, device };
         let classifier = match &network.classifier {
             Classifier::Conv(conv) if weights.has(&format!("{}.weight", conv.name)) => {
-                Some(Logits::Conv(fold(conv, weights, device)))
+                Some(Logits::Conv(builder.conv(conv)))
             }
-            Classifier::Linear { name, outputs } if weights.has(&format!("{name}.weight")) => {
-                let weight = weights.numbers(&format!("{name}.weight")).to_vec();
-                let bias = weights.numbers(&format!("{name}.bias")).to_vec();
-                let weight = Tensor::<B, 2>::from_data(TensorData::new(weight, [*outputs, network.features]), device);
-                let bias = Tensor::from_data(TensorData::new(bias, [1, *outputs]), device);
-                Some(Logits::Linear(weight.transpose(), bias))
+            Classifier::Linear(linear) if weights.has(&format!("{}.weight", linear.name)) => {
+                Some(Logits::Linear(builder.linear(linear)))
             }
             _ => None,
         };
-        Self { layers: layers(&network.blocks, weights, device), classifier, device: device.clone() }
+        let (trunk, head) = (builder.layers(&network.trunk), builder.layers(&network.head));
+        Self { trunk, head, classifier, device: device.clone() }
     }
 
     /// Features `[count, features]` and, where the weights have a classifier, logits
     /// `[count, classes]` of images `[count, 3, height, width]`, all row-major.
     pub(crate) fn run(&self, images: Vec<f32>, shape: [usize; 4]) -> (Vec<f32>, Option<Vec<f32>>) {
         let images = Tensor::<B, 4>::from_data(TensorData::new(images, shape), &self.device);
-        let maps = apply(&self.layers, images);
-        let features = average(maps.clone());
+        let map = apply(&self.trunk, images);
+        let features = apply(&self.head, map.clone());
         let logits = self.classifier.as_ref().map(|classifier| match classifier {
-            Logits::Conv(conv) => numbers(average(conv.apply(maps))),
-            Logits::Linear(weight, bias) => numbers(features.clone().matmul(weight.clone()) + bias.clone()),
+            Logits::Conv(conv) => numbers(average(conv.apply(map))),
+            Logits::Linear(dense) => numbers(dense.apply(features.clone())),
         });
         (numbers(features), logits)
     }
@@ -79,88 +112,194 @@ impl<B: Backend> Forward<B> {
     /// Features alone.
     pub(crate) fn features(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
         let images = Tensor::<B, 4>::from_data(TensorData::new(images, shape), &self.device);
-        numbers(average(apply(&self.layers, images)))
+        numbers(apply(&self.head, apply(&self.trunk, images)))
     }
 }
 
-fn numbers<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+fn numbers<B: Backend>(tensor: Tensor<B, 4>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap_or_default()
 }
 
 /// The mean over height and width.
-fn average<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 2> {
+fn average<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
     let [count, channels, height, width] = maps.dims();
-    maps.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels])
+    maps.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels, 1, 1])
 }
 
-fn layers<B: Backend>(blocks: &[Block], weights: &Weights, device: &B::Device) -> Vec<Layer<B>> {
-    blocks
-        .iter()
-        .map(|block| match block {
-            Block::Conv(conv) => Layer::Conv(fold(conv, weights, device)),
-            Block::MaxPool { kernel, stride, ceil } => Layer::MaxPool { kernel: *kernel, stride: *stride, ceil: *ceil },
-            Block::SqueezeExcite(block) => Layer::SqueezeExcite(block.convs().map(|conv| fold(&conv, weights, device))),
-            Block::Residual(inner) => Layer::Residual(layers(inner, weights, device)),
-            Block::Concat(branches) => {
-                Layer::Concat(branches.iter().map(|branch| layers(branch, weights, device)).collect())
-            }
-        })
-        .collect()
+/// Puts weights on a device.
+struct Builder<'a, B: Backend> {
+    weights: &'a Weights,
+    device: &'a B::Device,
 }
 
-/// `norm(conv(x)) = conv'(x)`: the weights times `gamma / sqrt(var + eps)`, the bias
-/// `beta - mean * gamma / sqrt(var + eps)`. In `f64`, so that folding costs no accuracy.
-fn fold<B: Backend>(conv: &Conv, weights: &Weights, device: &B::Device) -> Folded<B> {
-    let mut weight = weights.numbers(&format!("{}.weight", conv.name)).to_vec();
-    let bias = match &conv.norm {
-        None => weights.numbers(&format!("{}.bias", conv.name)).to_vec(),
-        Some(norm) => {
-            let part = |part: &str| weights.numbers(&format!("{}.{part}", norm.name));
-            let (gamma, beta) = (part("weight"), part("bias"));
-            let (mean, variance) = (part("running_mean"), part("running_var"));
-            let per_channel = weight.len() / conv.outputs;
-            let mut bias = Vec::with_capacity(conv.outputs);
-            for channel in 0..conv.outputs {
-                let scale = f64::from(gamma[channel]) / (f64::from(variance[channel]) + f64::from(norm.epsilon)).sqrt();
-                for number in &mut weight[channel * per_channel..(channel + 1) * per_channel] {
-                    *number = (f64::from(*number) * scale) as f32;
-                }
-                bias.push((f64::from(beta[channel]) - f64::from(mean[channel]) * scale) as f32);
-            }
-            bias
+impl<B: Backend> Builder<'_, B> {
+    fn tensor<const D: usize>(&self, numbers: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
+        Tensor::from_data(TensorData::new(numbers, shape), self.device)
+    }
+
+    fn named<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<B, D> {
+        self.tensor(self.weights.numbers(name).to_vec(), shape)
+    }
+
+    fn layers(&self, blocks: &[Block]) -> Vec<Layer<B>> {
+        blocks.iter().map(|block| self.layer(block)).collect()
+    }
+
+    fn layer(&self, block: &Block) -> Layer<B> {
+        match block {
+            Block::Conv(conv) => Layer::Conv(self.conv(conv)),
+            Block::Linear(linear) => Layer::Linear(self.linear(linear)),
+            Block::LayerNorm(norm) => Layer::LayerNorm(self.scale(norm), norm.epsilon),
+            Block::MaxPool(pool) => Layer::MaxPool(*pool),
+            Block::SqueezeExcite(block) => self.squeeze_excite(block),
+            Block::Attention(attention) => Layer::Attention(Box::new(self.heads(attention))),
+            Block::Residual(residual) => self.residual(residual),
+            Block::Concat(branches) => Layer::Concat(branches.iter().map(|branch| self.layers(branch)).collect()),
+            Block::Tokens(tokens) => self.tokens(tokens),
+            Block::FirstToken => Layer::FirstToken,
+            Block::Mean => Layer::Mean,
         }
-    };
-    let shape = [conv.outputs, conv.inputs / conv.groups, conv.kernel, conv.kernel];
-    Folded {
-        weight: Tensor::from_data(TensorData::new(weight, shape), device),
-        bias: Tensor::from_data(TensorData::new(bias, [conv.outputs]), device),
-        options: ConvOptions::new([conv.stride; 2], [conv.padding; 2], [1; 2], conv.groups),
-        activation: conv.activation,
+    }
+
+    fn conv(&self, conv: &Conv) -> Convolution<B> {
+        let Folded { weight, bias } = Folded::conv(conv, self.weights);
+        let shape = [conv.outputs, conv.inputs / conv.groups, conv.kernel, conv.kernel];
+        Convolution { conv: conv.clone(), weight: self.tensor(weight, shape), bias: self.tensor(bias, [conv.outputs]) }
+    }
+
+    fn linear(&self, linear: &Linear) -> Dense<B> {
+        let Folded { weight, bias } = Folded::linear(linear, self.weights);
+        self.dense(weight, bias, linear)
+    }
+
+    fn dense(&self, weight: Vec<f32>, bias: Vec<f32>, linear: &Linear) -> Dense<B> {
+        let weight = self.tensor(weight, [linear.outputs, linear.inputs, 1, 1]);
+        Dense { weight, bias: self.tensor(bias, [linear.outputs]), activation: linear.activation }
+    }
+
+    fn scale(&self, norm: &LayerNorm) -> Scale<B> {
+        let part = |part: &str| self.named(&format!("{}.{part}", norm.name), [1, norm.channels, 1, 1]);
+        Scale { weight: part("weight"), bias: part("bias") }
+    }
+
+    fn squeeze_excite(&self, block: &SqueezeExcite) -> Layer<B> {
+        Layer::SqueezeExcite(block.convs().map(|conv| self.conv(&conv)), block.gate)
+    }
+
+    fn heads(&self, attention: &Attention) -> Heads<B> {
+        let (weight, bias, after) = attention.linears();
+        let numbers = |name: &str| self.weights.numbers(name).to_vec();
+        let all = Linear { outputs: 3 * attention.channels, ..after.clone() };
+        Heads {
+            heads: attention.heads,
+            queries_keys_values: self.dense(numbers(&weight), numbers(&bias), &all),
+            after: self.linear(&after),
+        }
+    }
+
+    fn residual(&self, residual: &Residual) -> Layer<B> {
+        let scale = residual.scale.as_ref().map(|name| {
+            let channels = self.weights.numbers(name).len();
+            self.named(name, [1, channels, 1, 1])
+        });
+        Layer::Residual {
+            body: self.layers(&residual.body),
+            shortcut: self.layers(&residual.shortcut),
+            scale,
+            activation: residual.activation,
+        }
+    }
+
+    fn tokens(&self, tokens: &Tokens) -> Layer<B> {
+        let channels = tokens.channels;
+        let class = self.named(&tokens.class, [1, 1, channels, 1]).swap_dims(1, 2);
+        let positions = self.named(&tokens.positions, [1, 1 + tokens.places, channels, 1]).swap_dims(1, 2);
+        let first = positions.clone().narrow(2, 0, 1) + class;
+        Layer::Tokens(first, positions.narrow(2, 1, tokens.places))
     }
 }
 
-impl<B: Backend> Folded<B> {
+fn activate<B: Backend>(activation: Activation, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => relu(x),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Silu => x.clone() * sigmoid(x),
+        Activation::HardSwish => x.clone() * hard_sigmoid(x, 1.0 / 6.0, 0.5),
+        Activation::Gelu => gelu(x),
+    }
+}
+
+impl<B: Backend> Convolution<B> {
     fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let x = conv2d(x, self.weight.clone(), Some(self.bias.clone()), self.options.clone());
-        match self.activation {
-            Activation::Identity => x,
-            Activation::Relu => relu(x),
-            Activation::Relu6 => x.clamp(0.0, 6.0),
-            Activation::Silu => x.clone() * sigmoid(x),
-        }
+        let conv = &self.conv;
+        let [_, _, height, width] = x.dims();
+        let ((top, bottom), (left, right)) = (conv.padding_of(height), conv.padding_of(width));
+        let is_even = top == bottom && left == right;
+        let (x, padding) = if is_even {
+            (x, [top, left])
+        } else {
+            (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
+        };
+        let options = ConvOptions::new([conv.stride; 2], padding, [1; 2], conv.groups);
+        activate(conv.activation, conv2d(x, self.weight.clone(), Some(self.bias.clone()), options))
+    }
+}
+
+impl<B: Backend> Dense<B> {
+    fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
+        activate(self.activation, conv2d(x, self.weight.clone(), Some(self.bias.clone()), options))
+    }
+}
+
+impl<B: Backend> Heads<B> {
+    /// Of tokens `[count, channels, places, 1]`.
+    fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [count, channels, places, _] = x.dims();
+        let each = channels / self.heads;
+        let all = self.queries_keys_values.apply(x).reshape([count, 3 * self.heads, each, places]);
+        let part = |which: usize| all.clone().narrow(1, which * self.heads, self.heads);
+        let (queries, keys, values) = (part(0).swap_dims(2, 3), part(1), part(2).swap_dims(2, 3));
+        let scores = softmax(queries.matmul(keys) / (each as f64).sqrt(), 3);
+        let mixed = scores.matmul(values).swap_dims(2, 3).reshape([count, channels, places, 1]);
+        self.after.apply(mixed)
     }
 }
 
 fn apply<B: Backend>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
     layers.iter().fold(x, |x, layer| match layer {
         Layer::Conv(conv) => conv.apply(x),
-        Layer::MaxPool { kernel, stride, ceil } => max_pool2d(x, [*kernel; 2], [*stride; 2], [0; 2], [1; 2], *ceil),
-        Layer::SqueezeExcite([squeeze, excite]) => {
-            let [count, channels, ..] = x.dims();
-            let means = average(x.clone()).reshape([count, channels, 1, 1]);
-            x * sigmoid(excite.apply(squeeze.apply(means)))
+        Layer::Linear(dense) => dense.apply(x),
+        Layer::LayerNorm(scale, epsilon) => {
+            let off = x.clone() - x.mean_dim(1);
+            let variance = off.clone().powi_scalar(2).mean_dim(1);
+            off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()
         }
-        Layer::Residual(inner) => x.clone() + apply(inner, x),
+        Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
+        Layer::SqueezeExcite([squeeze, excite], gate) => {
+            let gates = excite.apply(squeeze.apply(average(x.clone())));
+            x * match gate {
+                Gate::Sigmoid => sigmoid(gates),
+                Gate::HardSigmoid => hard_sigmoid(gates, 1.0 / 6.0, 0.5),
+            }
+        }
+        Layer::Attention(heads) => heads.apply(x),
+        Layer::Residual { body, shortcut, scale, activation } => {
+            let inner = apply(body, x.clone());
+            let inner = match scale {
+                Some(scale) => inner * scale.clone(),
+                None => inner,
+            };
+            activate(*activation, apply(shortcut, x) + inner)
+        }
         Layer::Concat(branches) => Tensor::cat(branches.iter().map(|branch| apply(branch, x.clone())).collect(), 1),
+        Layer::Tokens(class, positions) => {
+            let [count, channels, height, width] = x.dims();
+            let x = x.reshape([count, channels, height * width, 1]) + positions.clone();
+            Tensor::cat(vec![class.clone().repeat_dim(0, count), x], 2)
+        }
+        Layer::FirstToken => x.narrow(2, 0, 1),
+        Layer::Mean => average(x),
     })
 }

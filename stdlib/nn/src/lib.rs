@@ -8,13 +8,7 @@ mod device;
 mod driver;
 mod forward;
 mod head;
-mod network;
-mod tables;
-mod weights;
 
 pub use backbone::Backbone;
 pub use device::{ComputeDevice, DeviceMissing};
 pub use head::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
-pub use network::{Activation, Block, Classifier, Conv, LayerRow, Network, Norm, SqueezeExcite, TensorSpec};
-pub use tables::{NETWORKS, network};
-pub use weights::{WeightProblem, Weights, WeightsError};

@@ -2,27 +2,26 @@
 
 use std::borrow::Cow;
 
-use pipe_core::{Demand, Failure, ItemError, Job, Kind, Map, Pace, Stage, Worker};
-use pipe_nn::{Backbone, ComputeDevice, Network, WeightsError, network};
+use pipe_core::{Demand, Failure, Job, Kind, Map, Stage};
+use pipe_network::{Network, Weights, WeightsError, network};
+use pipe_nn::ComputeDevice;
 use pipe_spec::{FilePath, types};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::encode_features;
+use super::on_cpu::OnCpu;
+use super::on_gpu::OnGpu;
 use crate::device;
-use crate::preprocess::Pixels;
 
-/// Images that a GPU gets at once.
-const GPU_BATCH: usize = 64;
 /// The mean and standard deviation of ImageNet's pixels in 0..=1, as torchvision has them.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
 /// Runs each image through a frozen network and keeps the features before its classifier.
 ///
-/// The features are the mean over height and width of the last block's channels: 1,280 for
-/// `efficientnet_b0` and `mobilenet_v2`, 512 for `squeezenet1_1`. A photo's features do not depend
-/// on the photos beside it.
+/// The features are what the network's last dense layer gets: the mean over height and width of the
+/// last block's channels for most, the class token for a transformer. A photo's features do not
+/// depend on the photos beside it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneFeatures {
@@ -45,27 +44,97 @@ impl BackboneFeatures {
     }
 }
 
-/// A network that is described in the standard library.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// A network that is described in the standard library. Parameters are counted with the classifier
+/// for ImageNet's 1,000 classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Model {
-    /// Tan and Le 2019: 4.0 million parameters, 1,280 features.
+    /// Tan and Le 2019: 5.3 million parameters, 1,280 features, made for 224 pixels.
+    #[serde(rename = "efficientnet_b0")]
     EfficientnetB0,
-    /// Sandler et al. 2018: 2.2 million parameters, 1,280 features.
+    /// 7.8 million parameters, 1,280 features, 240 pixels.
+    #[serde(rename = "efficientnet_b1")]
+    EfficientnetB1,
+    /// 9.1 million parameters, 1,408 features, 260 pixels.
+    #[serde(rename = "efficientnet_b2")]
+    EfficientnetB2,
+    /// 12.2 million parameters, 1,536 features, 300 pixels.
+    #[serde(rename = "efficientnet_b3")]
+    EfficientnetB3,
+    /// 19.3 million parameters, 1,792 features, 380 pixels.
+    #[serde(rename = "efficientnet_b4")]
+    EfficientnetB4,
+    /// 30.4 million parameters, 2,048 features, 456 pixels.
+    #[serde(rename = "efficientnet_b5")]
+    EfficientnetB5,
+    /// 43.0 million parameters, 2,304 features, 528 pixels.
+    #[serde(rename = "efficientnet_b6")]
+    EfficientnetB6,
+    /// 66.3 million parameters, 2,560 features, 600 pixels.
+    #[serde(rename = "efficientnet_b7")]
+    EfficientnetB7,
+    /// Tan and Le 2021: 21.5 million parameters, 1,280 features, 384 pixels.
+    #[serde(rename = "efficientnet_v2_s")]
+    EfficientnetV2S,
+    /// Sandler et al. 2018: 3.5 million parameters, 1,280 features, 224 pixels.
+    #[serde(rename = "mobilenet_v2")]
     MobilenetV2,
-    /// Iandola et al. 2016: 0.7 million parameters, 512 features.
+    /// Howard et al. 2019: 2.5 million parameters, 1,024 features, 224 pixels.
+    #[serde(rename = "mobilenet_v3_small")]
+    MobilenetV3Small,
+    /// 5.5 million parameters, 1,280 features, 224 pixels.
+    #[serde(rename = "mobilenet_v3_large")]
+    MobilenetV3Large,
+    /// He et al. 2015: 11.7 million parameters, 512 features, 224 pixels.
+    #[serde(rename = "resnet18")]
+    Resnet18,
+    /// 21.8 million parameters, 512 features, 224 pixels.
+    #[serde(rename = "resnet34")]
+    Resnet34,
+    /// 25.6 million parameters, 2,048 features, 224 pixels.
+    #[serde(rename = "resnet50")]
+    Resnet50,
+    /// 44.5 million parameters, 2,048 features, 224 pixels.
+    #[serde(rename = "resnet101")]
+    Resnet101,
+    /// Iandola et al. 2016: 1.2 million parameters, 512 features, 224 pixels.
     #[serde(rename = "squeezenet1_1")]
     Squeezenet11,
+    /// Liu et al. 2022: 28.6 million parameters, 768 features, 224 pixels.
+    #[serde(rename = "convnext_tiny")]
+    ConvnextTiny,
+    /// Dosovitskiy et al. 2020: 86.6 million parameters, 768 features, 224 pixels alone.
+    #[serde(rename = "vit_b_16")]
+    VitB16,
 }
 
 impl Model {
-    fn network(self) -> Result<Network, Failure> {
-        let name = match self {
+    /// Its name, torchvision's.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::EfficientnetB0 => "efficientnet_b0",
+            Self::EfficientnetB1 => "efficientnet_b1",
+            Self::EfficientnetB2 => "efficientnet_b2",
+            Self::EfficientnetB3 => "efficientnet_b3",
+            Self::EfficientnetB4 => "efficientnet_b4",
+            Self::EfficientnetB5 => "efficientnet_b5",
+            Self::EfficientnetB6 => "efficientnet_b6",
+            Self::EfficientnetB7 => "efficientnet_b7",
+            Self::EfficientnetV2S => "efficientnet_v2_s",
             Self::MobilenetV2 => "mobilenet_v2",
+            Self::MobilenetV3Small => "mobilenet_v3_small",
+            Self::MobilenetV3Large => "mobilenet_v3_large",
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::Resnet101 => "resnet101",
             Self::Squeezenet11 => "squeezenet1_1",
-        };
-        network(name).ok_or_else(|| Failure::new("pipe::internal", format!("no table for {name}")))
+            Self::ConvnextTiny => "convnext_tiny",
+            Self::VitB16 => "vit_b_16",
+        }
+    }
+
+    fn network(self) -> Result<Network, Failure> {
+        network(self.name()).ok_or_else(|| Failure::new("pipe::internal", format!("no table for {}", self.name())))
     }
 }
 
@@ -136,7 +205,7 @@ impl Normalize {
 
 impl Kind for BackboneFeatures {
     const NAME: &'static str = "features.backbone";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Inputs = types::Images;
     const INPUTS: &'static [&'static str] = &["images"];
     type Outputs = types::Features;
@@ -160,24 +229,20 @@ impl Map for BackboneFeatures {
     fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
         let network = self.model.network()?;
         let weights = match &self.weights {
-            WeightsFrom::Random => pipe_nn::Weights::random(&network, u64::from(self.seed)),
+            WeightsFrom::Random => Weights::random(&network, u64::from(self.seed)),
             WeightsFrom::File(file) => {
                 let bytes = read(file)?;
-                pipe_nn::Weights::from_safetensors(&bytes, &network).map_err(|error| misfit(&error))?
+                Weights::from_safetensors(&bytes, &network).map_err(|error| misfit(&error))?
             }
         };
         let device = device::resolve(job.device)?;
-        if device != ComputeDevice::Cpu {
-            job.note(format!("on {device}"));
-        }
         let (mean, std) = self.normalize.mean_and_std();
-        Ok(Box::new(Ready {
-            backbone: Backbone::new(&network, &weights, device),
-            device,
-            mean,
-            std,
-            features: network.features,
-        }))
+        let scaling = Scaling::new(mean, std);
+        if device == ComputeDevice::Cpu {
+            return Ok(Box::new(OnCpu::new(network, weights, scaling)));
+        }
+        job.note(format!("on {device}"));
+        Ok(Box::new(OnGpu::new(&network, &weights, device, scaling)))
     }
 
     fn meta(&self, before: &Value, job: &Job<'_>) -> Result<Value, Failure> {
@@ -206,59 +271,21 @@ fn misfit(error: &WeightsError) -> Failure {
         .help("see that `model` is the network that the weights were made for, with torchvision's names")
 }
 
-/// A network on a device. Clones share it, so that each thread has its own worker.
-#[derive(Clone)]
-struct Ready {
-    backbone: Backbone,
-    device: ComputeDevice,
-    mean: [f32; 3],
-    std: [f32; 3],
-    features: usize,
-}
+/// What becomes of each value of a pixel: `(value / 255 - mean) / std`, a table a channel.
+#[derive(Debug, Clone)]
+pub(super) struct Scaling([[f32; 256]; 3]);
 
-impl Stage for Ready {
-    fn pace(&self) -> Pace {
-        match self.device {
-            // A photo a core is quicker than a batch over all of them.
-            ComputeDevice::Cpu => Pace::EveryCore,
-            ComputeDevice::Cuda(_) => Pace::Batches { size: GPU_BATCH, workers: 1 },
-        }
+impl Scaling {
+    fn new(mean: [f32; 3], std: [f32; 3]) -> Self {
+        let table = |channel: usize| std::array::from_fn(|value| (value as f32 / 255.0 - mean[channel]) / std[channel]);
+        Self(std::array::from_fn(table))
     }
 
-    fn worker(&self) -> Box<dyn Worker> {
-        Box::new(self.clone())
-    }
-}
-
-impl Worker for Ready {
-    fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>> {
-        let count = items.len();
-        let images: Option<Vec<Pixels>> = items.iter().map(|item| Pixels::decode(item)).collect();
-        let Some(images) = images else { return vec![Err("not an item of pixels".into()); count] };
-        let Some((width, height)) = images.first().map(|image| (image.width, image.height)) else { return Vec::new() };
-        if images.iter().any(|image| (image.width, image.height) != (width, height)) {
-            return vec![Err("images of different sizes in one batch".into()); count];
-        }
-        // The last batch is filled up, so that shapes and with them kernels stay the same.
-        let batch = match self.pace() {
-            Pace::EveryCore => count,
-            Pace::Batches { size, .. } => size.max(count),
-        };
-        let mut planes = Vec::with_capacity(batch * 3 * width * height);
-        images.iter().for_each(|image| self.normalise(image, &mut planes));
-        planes.resize(batch * 3 * width * height, 0.0);
-        let features = self.backbone.features(planes, batch, height, width);
-        features.chunks_exact(self.features).take(count).map(|features| Ok(encode_features(features))).collect()
-    }
-}
-
-impl Ready {
-    /// Appends `[3, height, width]`, in 0..=1 and then normalised.
-    fn normalise(&self, image: &Pixels, planes: &mut Vec<f32>) {
-        for channel in 0..3 {
-            let (mean, std) = (self.mean[channel], self.std[channel]);
-            let values = image.rgb.iter().skip(channel).step_by(3);
-            planes.extend(values.map(|&value| (f32::from(value) / 255.0 - mean) / std));
+    /// One channel of a row of pixels, `rgb` one after another.
+    pub(super) fn channel(&self, channel: usize, rgb: &[u8], out: &mut [f32]) {
+        let table = &self.0[channel];
+        for (pixel, out) in rgb.chunks_exact(3).zip(out) {
+            *out = table[usize::from(pixel[channel])];
         }
     }
 }

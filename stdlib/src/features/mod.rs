@@ -2,6 +2,8 @@
 
 mod backbone;
 pub(crate) mod files;
+mod on_cpu;
+mod on_gpu;
 mod vector;
 
 pub use backbone::{BackboneFeatures, Model, Normalize, WeightsFrom};

@@ -96,7 +96,7 @@ fn default_eps() -> f64 {
 
 impl Kind for TrainHead {
     const NAME: &'static str = "train.head";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Inputs = types::Features;
     const INPUTS: &'static [&'static str] = &["features"];
     type Outputs = (types::Model, types::Metrics);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipe_core::{Document, Failure, Inputs, Job};
-use pipe_nn::{Head, LayerRow, network};
+use pipe_network::{Network, network};
+use pipe_nn::Head;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde_json::{Value, json};
@@ -59,10 +60,21 @@ pub(crate) fn read_head(inputs: &Inputs<'_>, input: &str) -> Result<(Head, Vec<S
 }
 
 fn layers(head: &Head, meta: &Value) -> Vec<Value> {
-    let backbone = backbone(meta).map(|network| network.layers()).unwrap_or_default();
-    let dense = LayerRow { name: "head".into(), kind: "dense".into(), channels: head.outputs(), parameters: own(head) };
-    let row = |layer: LayerRow| json!({ "layer": layer.name, "kind": layer.kind, "channels": layer.channels, "parameters": layer.parameters });
-    backbone.into_iter().chain([dense]).map(row).collect()
+    let backbone = backbone(meta).and_then(|network| {
+        let side = meta["image"]["size"].as_u64().map_or(network.input_size, |size| size as usize);
+        network.layers(side, side)
+    });
+    let rows = backbone.unwrap_or_default().into_iter().map(|layer| {
+        json!({
+            "layer": layer.name, "kind": layer.kind, "output": layer.output,
+            "parameters": layer.parameters, "multiply_adds": layer.multiply_adds,
+        })
+    });
+    let own = json!({
+        "layer": "head", "kind": "linear", "output": [head.outputs(), 1, 1],
+        "parameters": own(head), "multiply_adds": head.weight.len(),
+    });
+    rows.chain([own]).collect()
 }
 
 fn parameters(head: &Head, meta: &Value) -> Value {
@@ -74,6 +86,6 @@ fn own(head: &Head) -> usize {
     head.weight.len() + head.bias.len()
 }
 
-fn backbone(meta: &Value) -> Option<pipe_nn::Network> {
+fn backbone(meta: &Value) -> Option<Network> {
     network(meta["backbone"]["model"].as_str()?)
 }

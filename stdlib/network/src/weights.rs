@@ -7,7 +7,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::network::{Network, TensorSpec};
+use crate::network::Network;
+use crate::tensors::{Role, TensorSpec};
 
 /// Named arrays of `f32`, row-major.
 #[derive(Debug, Clone, Default)]
@@ -83,9 +84,9 @@ impl Weights {
         let mut problems = Vec::new();
         let mut weights = Self::default();
         let mut wanted = network.tensors();
-        let has_classifier = file.names().iter().any(|name| name.starts_with("classifier."));
-        if has_classifier {
-            wanted.extend(network.classifier_tensors());
+        let classifier = network.classifier_tensors();
+        if classifier.iter().any(|spec| file.tensor(&spec.name).is_ok()) {
+            wanted.extend(classifier);
         }
         for spec in &wanted {
             let Ok(view) = file.tensor(&spec.name) else {
@@ -114,7 +115,7 @@ impl Weights {
         if problems.is_empty() {
             return Ok(weights);
         }
-        Err(WeightsError::Misfit { network: network.name.to_owned(), problems })
+        Err(WeightsError::Misfit { network: network.name.clone(), problems })
     }
 
     /// Random weights as a network has before training: uniform with He et al.'s variance
@@ -123,14 +124,14 @@ impl Weights {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut weights = Self::default();
         for spec in network.tensors() {
-            let count = spec.shape.iter().product();
-            let numbers = match spec.shape.as_slice() {
-                [_, fan_in @ ..] if !fan_in.is_empty() => {
-                    let bound = (6.0 / fan_in.iter().product::<usize>() as f32).sqrt();
+            let count = spec.numbers();
+            let numbers = match spec.role {
+                Role::Weight { fan_in } => {
+                    let bound = (6.0 / fan_in as f32).sqrt();
                     (0..count).map(|_| bound * (2.0 * random.random::<f32>() - 1.0)).collect()
                 }
-                _ if spec.name.ends_with(".weight") || spec.name.ends_with(".running_var") => vec![1.0; count],
-                _ => vec![0.0; count],
+                Role::Scale | Role::RunningVariance => vec![1.0; count],
+                Role::Bias | Role::RunningMean => vec![0.0; count],
             };
             weights.0.insert(spec.name, (spec.shape, numbers));
         }
@@ -138,11 +139,12 @@ impl Weights {
     }
 
     /// The numbers of a tensor; empty where there is none of that name.
-    pub(crate) fn numbers(&self, name: &str) -> &[f32] {
+    pub fn numbers(&self, name: &str) -> &[f32] {
         self.0.get(name).map(|(_, numbers)| numbers.as_slice()).unwrap_or_default()
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 }

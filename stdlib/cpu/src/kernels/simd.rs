@@ -1,0 +1,267 @@
+//! A vector of sixteen `f32` as one small trait: one register with AVX-512, two with AVX2, an array
+//! that the compiler vectorises as it can elsewhere (four registers with NEON).
+//!
+//! Every function is `inline(always)`, so that it takes on the target features of the kernel that it
+//! ends up in. Outside of such a kernel none may be called: that is the safety condition of them all.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{
+    __m256, __m512, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_div_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps,
+    _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+use super::gemm::{Cursor, Product};
+
+/// Numbers in a vector.
+pub(crate) const LANES: usize = 16;
+
+pub(super) trait Simd: Copy {
+    /// Pixels of the largest tile of a matrix product: what leaves registers for weights and inputs.
+    const TILE: usize;
+    /// Vectors of output channels of a tile.
+    const PANEL: usize;
+    /// Pixels of the largest tile of a depthwise convolution.
+    const DEPTHWISE: usize;
+
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn splat(number: f32) -> Self;
+    /// `self * b + c`, rounded once where the processor can.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    unsafe fn add(self, b: Self) -> Self;
+    unsafe fn sub(self, b: Self) -> Self;
+    unsafe fn mul(self, b: Self) -> Self;
+    unsafe fn div(self, b: Self) -> Self;
+    /// The smaller number of each lane.
+    unsafe fn min(self, b: Self) -> Self;
+    /// The greater number of each lane.
+    unsafe fn max(self, b: Self) -> Self;
+    /// `self * 2^n`, where `shifted` is `n + 1.5 * 2^23`: its low bits hold `n`.
+    unsafe fn scale_by_power(self, shifted: Self) -> Self;
+    /// [`Cursor::write`], compiled once and not into every tile.
+    unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]);
+}
+
+macro_rules! write_once {
+    ($($features:literal)?) => {
+        #[inline(always)]
+        unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]) {
+            #[inline(never)]
+            $(#[target_feature(enable = $features)])?
+            unsafe fn once<S: Simd>(cursor: &mut Cursor, product: &Product<'_>, done: &[S]) {
+                cursor.write(product, done);
+            }
+            once::<Self>(cursor, product, done);
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) struct V512(__m512);
+
+#[cfg(target_arch = "x86_64")]
+impl Simd for V512 {
+    const TILE: usize = 14;
+    const PANEL: usize = 2;
+    const DEPTHWISE: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(_mm512_loadu_ps(from))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        _mm512_storeu_ps(to, self.0);
+    }
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        Self(_mm512_set1_ps(number))
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(_mm512_fmadd_ps(self.0, b.0, c.0))
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        Self(_mm512_add_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        Self(_mm512_sub_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        Self(_mm512_mul_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        Self(_mm512_div_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn min(self, b: Self) -> Self {
+        Self(_mm512_min_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        Self(_mm512_max_ps(self.0, b.0))
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(self, shifted: Self) -> Self {
+        let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted.0));
+        Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), exponent)))
+    }
+    write_once!("avx512f");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) struct V256(__m256, __m256);
+
+#[cfg(target_arch = "x86_64")]
+impl Simd for V256 {
+    const TILE: usize = 6;
+    const PANEL: usize = 1;
+    const DEPTHWISE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8)))
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        _mm256_storeu_ps(to, self.0);
+        _mm256_storeu_ps(to.add(8), self.1);
+    }
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        let all = _mm256_set1_ps(number);
+        Self(all, all)
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(_mm256_fmadd_ps(self.0, b.0, c.0), _mm256_fmadd_ps(self.1, b.1, c.1))
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        Self(_mm256_add_ps(self.0, b.0), _mm256_add_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        Self(_mm256_sub_ps(self.0, b.0), _mm256_sub_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        Self(_mm256_mul_ps(self.0, b.0), _mm256_mul_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        Self(_mm256_div_ps(self.0, b.0), _mm256_div_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn min(self, b: Self) -> Self {
+        Self(_mm256_min_ps(self.0, b.0), _mm256_min_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        Self(_mm256_max_ps(self.0, b.0), _mm256_max_ps(self.1, b.1))
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(self, shifted: Self) -> Self {
+        let low = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted.0));
+        let high = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted.1));
+        Self(
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self.0), low)),
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self.1), high)),
+        )
+    }
+    write_once!("avx2,fma");
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Plain([f32; LANES]);
+
+impl Plain {
+    #[inline(always)]
+    fn zip(self, b: Self, each: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|lane| each(self.0[lane], b.0[lane])))
+    }
+}
+
+impl Simd for Plain {
+    const TILE: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const PANEL: usize = 1;
+    const DEPTHWISE: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(from.cast::<[f32; LANES]>().read())
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        to.cast::<[f32; LANES]>().write(self.0);
+    }
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        Self([number; LANES])
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // Without an instruction for it `f32::mul_add` is a slow call.
+        let each = |lane: usize| {
+            let (a, b, c) = (self.0[lane], b.0[lane], c.0[lane]);
+            if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+        };
+        Self(std::array::from_fn(each))
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        self.zip(b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        self.zip(b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        self.zip(b, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        self.zip(b, |a, b| a / b)
+    }
+    #[inline(always)]
+    unsafe fn min(self, b: Self) -> Self {
+        self.zip(b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        self.zip(b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(self, shifted: Self) -> Self {
+        self.zip(shifted, |number, shifted| {
+            f32::from_bits(number.to_bits().wrapping_add(shifted.to_bits().wrapping_shl(23)))
+        })
+    }
+    write_once!();
+}
+
+/// The sum of the sixteen numbers, in one order for every instruction set.
+#[inline(always)]
+pub(super) unsafe fn sum<S: Simd>(vector: S) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    vector.store(lanes.as_mut_ptr());
+    lanes.iter().sum()
+}
+
+/// The greatest of the sixteen numbers.
+#[inline(always)]
+pub(super) unsafe fn greatest<S: Simd>(vector: S) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    vector.store(lanes.as_mut_ptr());
+    lanes.iter().fold(f32::NEG_INFINITY, |greatest, &lane| greatest.max(lane))
+}

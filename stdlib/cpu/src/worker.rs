@@ -1,0 +1,74 @@
+//! What one thread needs to run a plan.
+
+use std::sync::Arc;
+
+use crate::kernels::LANES;
+use crate::kernels::call::Memory;
+use crate::plan::{Map, Plan};
+
+/// A plan with the memory for one image. Nothing is allocated from one image to the next.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    plan: Arc<Plan>,
+    memory: Memory,
+}
+
+impl Worker {
+    /// A worker of a plan.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { memory: Memory::new(plan.memory), plan }
+    }
+
+    /// Height and width of the images that it takes.
+    pub fn size(&self) -> (usize, usize) {
+        self.plan.size()
+    }
+
+    /// The features of an image.
+    ///
+    /// `fill` writes a row: it gets the channel, the row's number and its pixels, which are to be
+    /// normalised as the weights want it.
+    pub fn features(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> Vec<f32> {
+        self.run(fill, self.plan.until_features);
+        self.read(self.plan.features, 0)
+    }
+
+    /// The features of an image, and its logits where the weights have a classifier.
+    pub fn logits(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> (Vec<f32>, Option<Vec<f32>>) {
+        self.run(fill, self.plan.steps.len());
+        (self.read(self.plan.features, 0), self.plan.logits.map(|logits| self.read(logits, 0)))
+    }
+
+    /// The last map before the features, `[places, channels]`: of a transformer the tokens, the class
+    /// token first.
+    pub fn last_map(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> Vec<f32> {
+        self.run(fill, self.plan.until_features);
+        let map = self.plan.last;
+        let places = (0..map.height).flat_map(|y| (0..map.width).map(move |x| y * map.row + x * LANES));
+        places.flat_map(|place| self.read(map, place)).collect()
+    }
+
+    fn run(&mut self, mut fill: impl FnMut(usize, usize, &mut [f32]), steps: usize) {
+        let plan = Arc::clone(&self.plan);
+        let image = plan.image;
+        let numbers = self.memory.numbers_mut();
+        for channel in 0..image.channels {
+            for y in 0..image.height {
+                let at = image.at + channel * image.plane + y * image.row;
+                fill(channel, y, &mut numbers[at..at + image.width]);
+            }
+        }
+        let kernels = plan.isa.kernels();
+        for step in &plan.steps[..steps] {
+            step.run(&mut self.memory, kernels);
+        }
+    }
+
+    /// The channels of a place.
+    fn read(&self, map: Map, place: usize) -> Vec<f32> {
+        let numbers = self.memory.numbers();
+        (0..map.channels)
+            .map(|channel| numbers[map.at + place + channel / LANES * map.plane + channel % LANES])
+            .collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! Networks as data: what they are made of, and the weights that they need.
+//!
+//! A [`Network`] is a list of blocks, made from the tables of its paper, a file a family. This crate
+//! knows nothing of how a network is run: the readers of the description do.
+
+mod block;
+mod catalog;
+mod convnext;
+mod efficientnet;
+mod fold;
+mod layers;
+mod mobilenet;
+mod network;
+mod resnet;
+mod squeezenet;
+mod tensors;
+mod vit;
+mod weights;
+
+pub use block::{
+    Activation, Attention, Block, Conv, Gate, LayerNorm, Linear, MaxPool, Norm, Padding, Residual, SqueezeExcite,
+    Tokens,
+};
+pub use catalog::{NETWORKS, network};
+pub use fold::Folded;
+pub use layers::LayerRow;
+pub use network::{Classifier, Network};
+pub use tensors::{Role, TensorSpec};
+pub use weights::{WeightProblem, Weights, WeightsError};

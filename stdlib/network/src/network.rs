@@ -1,0 +1,61 @@
+//! A network.
+
+use crate::block::{Block, Conv, Linear, walk};
+use crate::tensors::{TensorSpec, count};
+
+/// A network that turns an image into a feature vector and then into logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// What it is called: `mobilenet_v2`.
+    pub name: String,
+    /// The side of the images that it was made for, in pixels.
+    pub input_size: usize,
+    /// From an image to the last map.
+    pub trunk: Vec<Block>,
+    /// From the last map to the feature vector.
+    pub head: Vec<Block>,
+    /// Length of the feature vector.
+    pub features: usize,
+    /// What turns features into logits, where it has not been replaced.
+    pub classifier: Classifier,
+}
+
+/// What turns features into logits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Classifier {
+    /// A dense layer over the feature vector.
+    Linear(Linear),
+    /// A convolution of the last map, before the head.
+    Conv(Conv),
+}
+
+impl Network {
+    /// The weights up to the features, in the order of the forward pass.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let mut specs = Vec::new();
+        for blocks in [&self.trunk, &self.head] {
+            walk(blocks, &mut |block| block.tensors(&mut specs));
+        }
+        specs
+    }
+
+    /// The weights of the classifier.
+    pub fn classifier_tensors(&self) -> Vec<TensorSpec> {
+        let mut specs = Vec::new();
+        match &self.classifier {
+            Classifier::Conv(conv) => conv.tensors(&mut specs),
+            Classifier::Linear(linear) => linear.tensors(&mut specs),
+        }
+        specs
+    }
+
+    /// How many parameters there are up to the features, running statistics not counted.
+    pub fn parameters(&self) -> usize {
+        count(&self.tensors())
+    }
+
+    /// How many parameters the classifier has.
+    pub fn classifier_parameters(&self) -> usize {
+        count(&self.classifier_tensors())
+    }
+}
