@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::hashed::uniform;
 use crate::common::{fixture, json_fixture, real_data};
 use pipe_cpu::{Isa, Plan, Worker};
-use pipe_network::{NETWORKS, Network, Weights, network};
+use pipe_network::{NETWORKS, Naming, Network, Variant, Weights, WeightsError, network};
 use pipe_nn::{Backbone, ComputeDevice};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
@@ -32,7 +32,13 @@ fn values(full_name: &str, shape: &[usize], gain: f64, residual: f64) -> Vec<f32
     uniform.into_iter().map(|u| rule(u) as f32).collect()
 }
 
-/// A file with the names and shapes that the other library wrote.
+/// Weights from a file with the names and shapes that the other library wrote.
+fn weights(model: &str, described: &Value, network: &Network) -> (Weights, Naming) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), state_dict(model, described)).unwrap();
+    Weights::read(file.path(), network).unwrap()
+}
+
 fn state_dict(model: &str, described: &Value) -> Vec<u8> {
     let number = |key: &str| described[key].as_f64().unwrap_or(1.0);
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = described["tensors"]
@@ -129,7 +135,8 @@ fn torchvision(name: &str) {
     assert_eq!(work as usize, whole("flops"), "multiply-adds of {name}");
     let rows: usize = layers.iter().map(|layer| layer.parameters).sum();
     assert_eq!(rows, network.parameters(), "the table of layers has every parameter");
-    let weights = Weights::from_safetensors(&state_dict(name, described), &network).unwrap();
+    let (weights, naming) = weights(name, described, &network);
+    assert_eq!(naming, Naming::Torchvision);
     let numbers = fixture("backbones.safetensors");
     check(name, &network, &weights, &SafeTensors::deserialize(&numbers).unwrap());
 }
@@ -154,11 +161,74 @@ as_torchvision! {
     resnet101 squeezenet1_1 convnext_tiny vit_b_16
 }
 
+/// timm's names, and where its version of a network differs.
+fn timm(model: &str) {
+    let described = &json_fixture("timm_backbones.json")["networks"][model];
+    let network = network(described["torchvision"].as_str().unwrap()).unwrap();
+    let (weights, naming) = weights(model, described, &network);
+    let has_own_names = !model.starts_with("resnet");
+    assert_eq!(naming == Naming::Timm, has_own_names);
+    let is_tensorflows = described["padding_same"].as_bool().unwrap();
+    let variant = if is_tensorflows { Variant::Tensorflow } else { Variant::Timm };
+    let numbers = fixture("timm_backbones.safetensors");
+    check(model, &network.variant(variant), &weights, &SafeTensors::deserialize(&numbers).unwrap());
+}
+
+#[test]
+fn timms_networks() {
+    for model in json_fixture("timm_backbones.json")["networks"].as_object().unwrap().keys() {
+        timm(model);
+    }
+}
+
+#[test]
+fn checkpoints_of_torch_save_are_read() {
+    let network = network("resnet18").unwrap();
+    for file in ["checkpoint.pth", "checkpoint_legacy.pth"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/fixtures").join(file);
+        let (weights, _) = Weights::read(&path, &network).unwrap();
+        let all = network.tensors().into_iter().chain(network.classifier_tensors());
+        for spec in all {
+            let expected = (uniform(&format!("checkpoint/{}", spec.name), 1)[0] - 0.5) as f32;
+            let found = weights.numbers(&spec.name);
+            assert_eq!(found.len(), spec.numbers(), "{}", spec.name);
+            assert!(found.iter().all(|number| (number - expected).abs() < 2e-4), "{}: {}", spec.name, found[0]);
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_weights_are_told_and_run_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = network("resnet18").unwrap();
+    let mark = folder.path().join("was run");
+    // A pickle that calls `os.system`.
+    let mut pickle = b"\x80\x02cos\nsystem\nX".to_vec();
+    let command = format!("touch '{}'", mark.display());
+    pickle.extend((command.len() as u32).to_le_bytes());
+    pickle.extend(command.as_bytes());
+    pickle.extend(b"\x85R.");
+    let told = |bytes: &[u8]| {
+        let path = folder.path().join("weights");
+        std::fs::write(&path, bytes).unwrap();
+        Weights::read(&path, &network).unwrap_err()
+    };
+    assert!(matches!(told(&pickle), WeightsError::Format(_) | WeightsError::Misfit { .. }));
+    assert!(!mark.exists());
+    assert!(matches!(told(b"\x89HDF\r\n\x1a\n..."), WeightsError::Hdf5));
+    for bytes in
+        [&b""[..], b"PK", b"PK\x03\x04 not a zip", b"\x80\x02.", b"\x10\0\0\0\0\0\0\0{\"a\":", b"text of no kind"]
+    {
+        assert!(matches!(told(bytes), WeightsError::Format(_) | WeightsError::Misfit { .. }), "{bytes:?}");
+    }
+    assert!(matches!(Weights::read(&folder.path().join("none"), &network), Err(WeightsError::Io(_))));
+}
+
 #[test]
 fn patches_of_a_transformer_as_in_torchvision() {
     let network = network("vit_b_16").unwrap();
     let described = &json_fixture("backbones.json")["networks"]["vit_b_16"];
-    let weights = Weights::from_safetensors(&state_dict("vit_b_16", described), &network).unwrap();
+    let (weights, _) = weights("vit_b_16", described, &network);
     let numbers = fixture("backbones.safetensors");
     let expected = tensor(&SafeTensors::deserialize(&numbers).unwrap(), "vit_b_16/patches");
     let images = images("backbones/input_224", [2, 3, 224, 224]);
@@ -178,8 +248,7 @@ fn real_weights_give_the_golden_vectors() {
         ("squeezenet1_1", "squeezenet1_1_imagenet.safetensors", true),
     ] {
         let network = network(name).unwrap();
-        let bytes = std::fs::read(data.join("weights").join(file)).unwrap();
-        let weights = Weights::from_safetensors(&bytes, &network).unwrap();
+        let (weights, _) = Weights::read(&data.join("weights").join(file), &network).unwrap();
         let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu).logits(images.clone(), 3, 224, 224);
         let mut readers = vec![("Burn", burn.0, burn.1.unwrap_or_default())];
         for isa in Isa::available() {
@@ -241,8 +310,7 @@ fn a_state_dict_that_torchvision_wrote() {
     let golden = std::fs::read(folder.join("golden.safetensors")).unwrap();
     let golden = SafeTensors::deserialize(&golden).unwrap();
     let network = network("efficientnet_b0").unwrap();
-    let file = std::fs::read(folder.join("efficientnet_b0.safetensors")).unwrap();
-    let weights = Weights::from_safetensors(&file, &network).unwrap();
+    let (weights, _) = Weights::read(&folder.join("efficientnet_b0.safetensors"), &network).unwrap();
     let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, Isa::best()), &tensor(&golden, "input"));
     close(&features, &tensor(&golden, "features"), "features");
     close(&logits, &tensor(&golden, "logits"), "logits");

@@ -6,6 +6,7 @@
 
 mod cache;
 mod command;
+mod forward;
 mod lookups;
 mod machine;
 mod nodes;
@@ -29,6 +30,8 @@ struct Args {
 enum What {
     /// The cache: nothing to do, a hundred photos more, a thousand small nodes
     Cache(cache::Args),
+    /// Forward passes on the CPU: onnxruntime and PyTorch beside it
+    Forward(forward::Args),
     /// Runs a command and prints its greatest memory in KiB as the last line
     #[command(hide = true)]
     Memory {
@@ -43,6 +46,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Args::parse().what {
         What::Cache(args) => cache::cache(&args),
+        What::Forward(args) => forward::forward(&args),
         What::Memory { command } => command::memory(&command),
     };
     match done {

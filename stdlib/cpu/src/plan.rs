@@ -345,7 +345,7 @@ impl<'a> Planner<'a> {
             None => Input::Map(Grid { at: x.at - top * x.row - left * LANES, row: x.row, plane: x.plane }),
             Some(producer) => {
                 // Small maps are made whole: their rows would not fill tiles.
-                const WHOLE: usize = 1024;
+                const WHOLE: usize = 256;
                 let is_whole = producer.is_flat && in_height * in_width <= WHOLE;
                 let slots = if is_whole { in_height } else { conv.kernel.next_power_of_two() };
                 let row = (in_width + left + right) * LANES;

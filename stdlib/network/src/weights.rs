@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use safetensors::{Dtype, SafeTensors};
 
+use crate::file::{self, Numbers, Tensor};
+use crate::names;
 use crate::network::Network;
 use crate::tensors::{Role, TensorSpec};
 
@@ -14,12 +17,27 @@ use crate::tensors::{Role, TensorSpec};
 #[derive(Debug, Clone, Default)]
 pub struct Weights(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
+/// Whose names the tensors of a file have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// torchvision's. ResNets have the same in timm.
+    Torchvision,
+    /// timm's.
+    Timm,
+}
+
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The bytes are not a safetensors file.
-    #[error("not a safetensors file: {0}")]
+    /// The file cannot be read.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The file is of another form.
+    #[error("{0}")]
     Format(String),
+    /// The file is Keras'.
+    #[error("Keras' HDF5 files are not read")]
+    Hdf5,
     /// Tensors are missing, misshapen or of another type.
     #[error("the weights do not fit {network}: {}", list(.problems))]
     Misfit {
@@ -34,7 +52,12 @@ pub enum WeightsError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightProblem {
     /// It is not there.
-    Missing(TensorSpec),
+    Missing {
+        /// Its name.
+        name: String,
+        /// The shape of the network's.
+        shape: Vec<usize>,
+    },
     /// It has another shape.
     Shape {
         /// Its name.
@@ -44,7 +67,7 @@ pub enum WeightProblem {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// Its numbers are not `f32`.
+    /// Its numbers are no floating-point ones.
     Type {
         /// Its name.
         name: String,
@@ -58,9 +81,9 @@ pub enum WeightProblem {
 impl fmt::Display for WeightProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(spec) => write!(f, "`{}` {:?} is missing", spec.name, spec.shape),
+            Self::Missing { name, shape } => write!(f, "`{name}` {shape:?} is missing"),
             Self::Shape { name, expected, found } => write!(f, "`{name}` is {found:?}, expected {expected:?}"),
-            Self::Type { name, found } => write!(f, "`{name}` is {found}, expected F32"),
+            Self::Type { name, found } => write!(f, "`{name}` is {found}, expected F32, F16, BF16 or F64"),
             Self::Surplus(name) => write!(f, "`{name}` belongs to no layer"),
         }
     }
@@ -74,48 +97,60 @@ fn list(problems: &[WeightProblem]) -> String {
 }
 
 impl Weights {
-    /// Reads a network's weights from a safetensors file with torchvision's names. A classifier
-    /// may be there, whole and in shape, or not at all.
+    /// Reads a network's weights from a safetensors file or one that `torch.save` wrote: a state
+    /// dict, or a checkpoint that holds one. Names are torchvision's or timm's, behind any prefix
+    /// that all have (`module.`, `state_dict.`). A classifier may be there, or not at all; one for
+    /// another number of classes is left out.
     ///
     /// # Errors
-    /// Everything in the file that does not fit the network.
-    pub fn from_safetensors(bytes: &[u8], network: &Network) -> Result<Self, WeightsError> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format(error.to_string()))?;
-        let mut problems = Vec::new();
+    /// Everything in the file that does not fit the network, by the file's names.
+    pub fn read(path: &Path, network: &Network) -> Result<(Self, Naming), WeightsError> {
+        let mut tensors = file::tensors(path)?;
+        let naming = Self::naming(&tensors, network);
+        let mut all = network.tensors();
+        let own = all.len();
+        all.extend(network.classifier_tensors());
+        let name_of = |spec: &TensorSpec| match naming {
+            Naming::Torchvision => spec.name.clone(),
+            Naming::Timm => names::timm(&network.name, &spec.name, &all).unwrap_or_else(|| spec.name.clone()),
+        };
+        let prefix = prefix(&tensors, &name_of(&all[0]));
+        tensors.retain(|name, _| name.starts_with(&prefix));
         let mut weights = Self::default();
-        let mut wanted = network.tensors();
-        let classifier = network.classifier_tensors();
-        if classifier.iter().any(|spec| file.tensor(&spec.name).is_ok()) {
-            wanted.extend(classifier);
-        }
-        for spec in &wanted {
-            let Ok(view) = file.tensor(&spec.name) else {
-                problems.push(WeightProblem::Missing(spec.clone()));
-                continue;
-            };
-            if view.dtype() != Dtype::F32 {
-                problems.push(WeightProblem::Type { name: spec.name.clone(), found: format!("{:?}", view.dtype()) });
-            } else if view.shape() != spec.shape {
-                problems.push(WeightProblem::Shape {
-                    name: spec.name.clone(),
-                    expected: spec.shape.clone(),
-                    found: view.shape().to_vec(),
-                });
-            } else {
-                let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                weights.0.insert(spec.name.clone(), (spec.shape.clone(), numbers.collect()));
+        let mut problems = Vec::new();
+        for (place, spec) in all.iter().enumerate() {
+            let name = format!("{prefix}{}", name_of(spec));
+            let is_classifiers = place >= own;
+            match tensors.remove(&name) {
+                Some(tensor) if is_classifiers && tensor.shape != spec.shape => {}
+                Some(tensor) => match fit(tensor, spec, name) {
+                    Ok(numbers) => {
+                        weights.0.insert(spec.name.clone(), (spec.shape.clone(), numbers));
+                    }
+                    Err(problem) => problems.push(problem),
+                },
+                None if is_classifiers => {}
+                None => problems.push(WeightProblem::Missing { name, shape: spec.shape.clone() }),
             }
         }
-        for name in file.names() {
-            let is_counter = name.ends_with(".num_batches_tracked");
-            if !is_counter && wanted.iter().all(|spec| spec.name != *name) {
-                problems.push(WeightProblem::Surplus(name.to_owned()));
-            }
-        }
+        let surplus = tensors.into_keys().filter(|name| !name.ends_with(".num_batches_tracked"));
+        problems.extend(surplus.map(WeightProblem::Surplus));
         if problems.is_empty() {
-            return Ok(weights);
+            return Ok((weights, naming));
         }
         Err(WeightsError::Misfit { network: network.name.clone(), problems })
+    }
+
+    /// Whose names these are: those of which more are there.
+    fn naming(tensors: &BTreeMap<String, Tensor>, network: &Network) -> Naming {
+        let all = network.tensors();
+        let there = |name: Option<String>| {
+            name.is_some_and(|name| tensors.keys().any(|key| key.strip_suffix(&name).is_some_and(is_prefix)))
+        };
+        let first = all.iter().take(16);
+        let ours = first.clone().filter(|spec| there(Some(spec.name.clone()))).count();
+        let theirs = first.filter(|spec| there(names::timm(&network.name, &spec.name, &all))).count();
+        if theirs > ours { Naming::Timm } else { Naming::Torchvision }
     }
 
     /// Random weights as a network has before training: uniform with He et al.'s variance
@@ -147,4 +182,27 @@ impl Weights {
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
+}
+
+/// The numbers of a tensor that has the shape that is wanted, axes of length 1 aside.
+fn fit(tensor: Tensor, spec: &TensorSpec, name: String) -> Result<Vec<f32>, WeightProblem> {
+    // timm's MobileNetV3 has a 1x1 convolution where torchvision has a dense layer.
+    let sides = |shape: &[usize]| shape.iter().copied().filter(|&side| side != 1).collect::<Vec<_>>();
+    if sides(&tensor.shape) != sides(&spec.shape) {
+        return Err(WeightProblem::Shape { name, expected: spec.shape.clone(), found: tensor.shape });
+    }
+    match tensor.numbers {
+        Numbers::Float(numbers) => Ok(numbers),
+        Numbers::Other(found) => Err(WeightProblem::Type { name, found }),
+    }
+}
+
+/// What stands before the name of a tensor in a file: the shortest, where there are several.
+fn prefix(tensors: &BTreeMap<String, Tensor>, name: &str) -> String {
+    let before = tensors.keys().filter_map(|key| key.strip_suffix(name)).filter(|before| is_prefix(before));
+    before.min_by_key(|before| before.len()).unwrap_or_default().to_owned()
+}
+
+fn is_prefix(text: &str) -> bool {
+    text.is_empty() || text.ends_with('.')
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use pipe_core::{Demand, Failure, Job, Kind, Map, Stage};
-use pipe_network::{Network, Weights, WeightsError, network};
+use pipe_network::{Naming, Network, Weights, WeightsError, network};
 use pipe_nn::ComputeDevice;
 use pipe_spec::{FilePath, types};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -17,6 +17,10 @@ use crate::device;
 /// The mean and standard deviation of ImageNet's pixels in 0..=1, as torchvision has them.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
+/// The commonest silent mistake with weights that others trained.
+const UNNORMALISED: &str = "warning: pixels are fed as they are, in 0..=1, and torchvision's and timm's weights \
+                            expect them normalised: `normalize: imagenet`, or the mean and std that the weights' page names";
+
 /// Runs each image through a frozen network and keeps the features before its classifier.
 ///
 /// The features are what the network's last dense layer gets: the mean over height and width of the
@@ -27,8 +31,12 @@ const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.
 pub struct BackboneFeatures {
     /// The network.
     pub model: Model,
-    /// A safetensors file with torchvision's names, or `random`.
+    /// A file of weights, or `random`: safetensors, or what `torch.save` wrote, with torchvision's or
+    /// timm's names.
     pub weights: WeightsFrom,
+    /// Whose version of the network the weights were trained as.
+    #[serde(default)]
+    pub variant: Variant,
     /// Where chance starts, with `weights: random`.
     #[serde(default)]
     pub seed: u32,
@@ -40,7 +48,7 @@ pub struct BackboneFeatures {
 impl BackboneFeatures {
     /// A network with its weights, pixels as they are.
     pub fn new(model: Model, weights: WeightsFrom) -> Self {
-        Self { model, weights, seed: 0, normalize: Normalize::None }
+        Self { model, weights, variant: Variant::Auto, seed: 0, normalize: Normalize::None }
     }
 }
 
@@ -138,6 +146,32 @@ impl Model {
     }
 }
 
+/// Whose version of a network it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// torchvision's or timm's, by the names in the file.
+    #[default]
+    Auto,
+    /// torchvision's.
+    Torchvision,
+    /// timm's: batch norms add 1e-5 to the variance.
+    Timm,
+    /// TensorFlow's and Keras', timm's `tf_...`: batch norms add 1e-3 to the variance, and convolutions
+    /// with a stride pad at the end first.
+    Tensorflow,
+}
+
+impl Variant {
+    fn of(self, naming: Naming) -> pipe_network::Variant {
+        match (self, naming) {
+            (Self::Torchvision, _) | (Self::Auto, Naming::Torchvision) => pipe_network::Variant::Torchvision,
+            (Self::Timm, _) | (Self::Auto, Naming::Timm) => pipe_network::Variant::Timm,
+            (Self::Tensorflow, _) => pipe_network::Variant::Tensorflow,
+        }
+    }
+}
+
 /// Where weights come from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -228,13 +262,14 @@ impl Kind for BackboneFeatures {
 impl Map for BackboneFeatures {
     fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
         let network = self.model.network()?;
-        let weights = match &self.weights {
-            WeightsFrom::Random => Weights::random(&network, u64::from(self.seed)),
-            WeightsFrom::File(file) => {
-                let bytes = read(file)?;
-                Weights::from_safetensors(&bytes, &network).map_err(|error| misfit(&error))?
-            }
+        let (weights, naming) = match &self.weights {
+            WeightsFrom::Random => (Weights::random(&network, u64::from(self.seed)), Naming::Torchvision),
+            WeightsFrom::File(file) => Weights::read(file.path(), &network).map_err(|error| unusable(&error, file))?,
         };
+        let network = network.variant(self.variant.of(naming));
+        if matches!((&self.weights, &self.normalize), (WeightsFrom::File(_), Normalize::None)) {
+            job.note(UNNORMALISED.to_owned());
+        }
         let device = device::resolve(job.device)?;
         let (mean, std) = self.normalize.mean_and_std();
         let scaling = Scaling::new(mean, std);
@@ -254,7 +289,9 @@ impl Map for BackboneFeatures {
         let (mean, std) = self.normalize.mean_and_std();
         Ok(json!({
             "image": before.get("image"),
-            "backbone": { "model": self.model, "weights": weights, "mean": mean, "std": std },
+            "backbone": {
+                "model": self.model, "weights": weights, "variant": self.variant, "mean": mean, "std": std,
+            },
         }))
     }
 }
@@ -265,10 +302,30 @@ fn read(file: &FilePath) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn misfit(error: &WeightsError) -> Failure {
-    Failure::new("pipe::weights", error.to_string())
-        .param("weights")
-        .help("see that `model` is the network that the weights were made for, with torchvision's names")
+fn unusable(error: &WeightsError, file: &FilePath) -> Failure {
+    let (code, message, help) = match error {
+        WeightsError::Io(error) => {
+            let message = format!("cannot read {}: {error}", file.path().display());
+            return Failure::new("pipe::file_not_found", message).param("weights");
+        }
+        WeightsError::Hdf5 => (
+            "pipe::weights",
+            error.to_string(),
+            "take the same weights from timm, which has Keras' as `tf_...` (then `variant: tensorflow`), or write \
+             them as safetensors with torchvision's names",
+        ),
+        WeightsError::Format(_) => (
+            "pipe::weights",
+            format!("{}: {error}", file.path().display()),
+            "safetensors files and what `torch.save` writes are read",
+        ),
+        WeightsError::Misfit { .. } => (
+            "pipe::weights",
+            error.to_string(),
+            "see that `model` is the network that the weights were made for, with torchvision's or timm's names",
+        ),
+    };
+    Failure::new(code, message).param("weights").help(help)
 }
 
 /// What becomes of each value of a pixel: `(value / 255 - mean) / std`, a table a channel.

@@ -6,5 +6,5 @@ mod on_cpu;
 mod on_gpu;
 mod vector;
 
-pub use backbone::{BackboneFeatures, Model, Normalize, WeightsFrom};
+pub use backbone::{BackboneFeatures, Model, Normalize, Variant, WeightsFrom};
 pub(crate) use vector::{decode as decode_features, encode as encode_features};

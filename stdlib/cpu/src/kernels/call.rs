@@ -190,6 +190,10 @@ impl Memory {
         };
         let out = grid(self, job.out);
         let residual = job.residual.map(|residual| grid(self, residual));
+        // Rows without gaps are one long row.
+        let is_flat = |row: usize| row == job.width * LANES;
+        let is_flat = is_flat(job.out.row) && job.residual.is_none_or(|residual| is_flat(residual.row));
+        let rows = if is_flat { job.pixels.div_ceil(job.width) } else { 1 };
         let product = gemm::Product {
             x,
             step: job.step,
@@ -198,10 +202,13 @@ impl Memory {
             bias: job.bias[..job.vectors * LANES].as_ptr(),
             vectors: job.vectors,
             pixels: job.pixels,
-            column: 0,
-            width: job.width,
-            out,
-            residual: residual.map(|grid| gemm::Grid { at: grid.at.cast_const(), row: grid.row, plane: grid.plane }),
+            width: rows * job.width,
+            out: gemm::Grid { row: rows * out.row, ..out },
+            residual: residual.map(|grid| gemm::Grid {
+                at: grid.at.cast_const(),
+                row: rows * grid.row,
+                plane: grid.plane,
+            }),
             epilogue: job.epilogue,
         };
         // Sound: all that is read and written lies inside, as was just checked, and the processor has

@@ -48,8 +48,7 @@ pub(super) struct Product<'a> {
     /// Vectors of output channels.
     pub(super) vectors: usize,
     pub(super) pixels: usize,
-    /// The place of the first pixel in its row, and pixels in a row of the output.
-    pub(super) column: usize,
+    /// Pixels in a row of the output.
     pub(super) width: usize,
     pub(super) out: Grid<*mut f32>,
     pub(super) residual: Option<Grid<*const f32>>,
@@ -134,6 +133,35 @@ unsafe fn tile<S: Simd, const V: usize, const STEP: usize, const N: usize>(produ
             weights = weights.add(V * LANES);
         }
     }
+    if let Some(limits) = limits(product.epilogue.activation)
+        && cursor.column + N <= product.width
+    {
+        // From registers to where they belong.
+        let (low, high) = (S::splat(limits[0]), S::splat(limits[1]));
+        let (out, residual) = (cursor.out, cursor.residual);
+        let residual_plane = product.residual.map_or(0, |grid| grid.plane);
+        if residual.is_null() {
+            unroll!(N, r, {
+                sums[r][0].max(low).min(high).store(out.add(r * LANES));
+                if V == 2 {
+                    sums[r][1].max(low).min(high).store(out.add(product.out.plane + r * LANES));
+                }
+            });
+        } else {
+            unroll!(N, r, {
+                let other = S::load(residual.add(r * LANES));
+                let add_last = product.epilogue.add_last;
+                added(sums[r][0], other, low, high, add_last).store(out.add(r * LANES));
+                if V == 2 {
+                    let other = S::load(residual.add(residual_plane + r * LANES));
+                    let sum = added(sums[r][1], other, low, high, add_last);
+                    sum.store(out.add(product.out.plane + r * LANES));
+                }
+            });
+        }
+        cursor.advance(product, N);
+        return;
+    }
     // A copy that may lie in memory, as the sums must not.
     let mut done = [[S::splat(0.0); V]; N];
     unroll!(N, r, {
@@ -157,41 +185,102 @@ impl Cursor {
     #[inline(always)]
     unsafe fn new(product: &Product<'_>) -> Self {
         let residual = product.residual.map_or(std::ptr::null(), |grid| grid.at);
-        Self { pixel: 0, column: product.column, out: product.out.at, residual }
+        Self { pixel: 0, column: 0, out: product.out.at, residual }
     }
 
     /// Writes the sums of pixels, each with all its vectors.
     #[inline(always)]
     pub(super) unsafe fn write<S: Simd>(&mut self, product: &Product<'_>, done: &[S]) {
-        let out_gap = product.out.row - product.width * LANES;
-        let (residual_gap, residual_plane) =
-            product.residual.map_or((0, 0), |grid| (grid.row - product.width * LANES, grid.plane));
-        let Epilogue { activation, add_last } = product.epilogue;
-        for sums in done.chunks_exact(product.vectors) {
-            for (vector, &sum) in sums.iter().enumerate() {
-                let value = if self.residual.is_null() {
-                    activate(activation, sum)
-                } else {
-                    let residual = S::load(self.residual.add(vector * residual_plane));
-                    if add_last {
-                        activate(activation, sum).add(residual)
-                    } else {
-                        activate(activation, sum.add(residual))
-                    }
-                };
-                value.store(self.out.add(vector * product.out.plane));
-            }
-            self.pixel += 1;
-            self.column += 1;
-            let ends_row = self.column == product.width;
-            if ends_row {
-                self.column = 0;
-            }
-            // Behind the last pixel they may point beyond the map.
-            self.out = self.out.wrapping_add(LANES + if ends_row { out_gap } else { 0 });
-            if !self.residual.is_null() {
-                self.residual = self.residual.wrapping_add(LANES + if ends_row { residual_gap } else { 0 });
-            }
+        match product.epilogue.activation {
+            Activation::Identity => self.write_with::<S, IDENTITY>(product, done),
+            Activation::Relu => self.write_with::<S, RELU>(product, done),
+            Activation::Relu6 => self.write_with::<S, RELU6>(product, done),
+            Activation::Silu => self.write_with::<S, SILU>(product, done),
+            Activation::HardSwish => self.write_with::<S, HARD_SWISH>(product, done),
+            Activation::Gelu => self.write_with::<S, GELU>(product, done),
         }
+    }
+
+    /// The same, with an activation known at compile time.
+    #[inline(always)]
+    unsafe fn write_with<S: Simd, const A: u8>(&mut self, product: &Product<'_>, done: &[S]) {
+        // No closures around vectors: they would not take on the target features of the caller.
+        let mut left = done;
+        while !left.is_empty() {
+            // As many pixels as the row still takes.
+            let pixels = (product.width - self.column).min(left.len() / product.vectors);
+            let (now, later) = left.split_at(pixels * product.vectors);
+            left = later;
+            for vector in 0..product.vectors {
+                let out = self.out.add(vector * product.out.plane);
+                let residual = product.residual.map(|grid| self.residual.wrapping_add(vector * grid.plane));
+                for pixel in 0..pixels {
+                    let sum = now[pixel * product.vectors + vector];
+                    let value = match residual {
+                        None => activate(activation(A), sum),
+                        Some(from) if product.epilogue.add_last => {
+                            activate(activation(A), sum).add(S::load(from.add(pixel * LANES)))
+                        }
+                        Some(from) => activate(activation(A), sum.add(S::load(from.add(pixel * LANES)))),
+                    };
+                    value.store(out.add(pixel * LANES));
+                }
+            }
+            self.advance(product, pixels);
+        }
+    }
+
+    /// Moves by pixels that lie in one row, to the next where that is full.
+    #[inline(always)]
+    unsafe fn advance(&mut self, product: &Product<'_>, pixels: usize) {
+        self.pixel += pixels;
+        self.column += pixels;
+        let ends_row = self.column == product.width;
+        let gap = |row: usize| if ends_row { row - product.width * LANES } else { 0 };
+        // Behind the last pixel they may point beyond the map.
+        self.out = self.out.wrapping_add(pixels * LANES + gap(product.out.row));
+        if let Some(grid) = product.residual {
+            self.residual = self.residual.wrapping_add(pixels * LANES + gap(grid.row));
+        }
+        if ends_row {
+            self.column = 0;
+        }
+    }
+}
+
+// Activations as constants: an enum cannot be a const parameter.
+const IDENTITY: u8 = 0;
+const RELU: u8 = 1;
+const RELU6: u8 = 2;
+const SILU: u8 = 3;
+const HARD_SWISH: u8 = 4;
+const GELU: u8 = 5;
+
+#[inline(always)]
+const fn activation(number: u8) -> Activation {
+    match number {
+        RELU => Activation::Relu,
+        RELU6 => Activation::Relu6,
+        SILU => Activation::Silu,
+        HARD_SWISH => Activation::HardSwish,
+        GELU => Activation::Gelu,
+        _ => Activation::Identity,
+    }
+}
+
+/// A sum within limits and what is added to it, in the order that is wanted.
+#[inline(always)]
+unsafe fn added<S: Simd>(sum: S, other: S, low: S, high: S, add_last: bool) -> S {
+    if add_last { sum.max(low).min(high).add(other) } else { sum.add(other).max(low).min(high) }
+}
+
+/// The limits of an activation that does nothing between them.
+#[inline(always)]
+fn limits(activation: Activation) -> Option<[f32; 2]> {
+    match activation {
+        Activation::Identity => Some([f32::NEG_INFINITY, f32::INFINITY]),
+        Activation::Relu => Some([0.0, f32::INFINITY]),
+        Activation::Relu6 => Some([0.0, 6.0]),
+        Activation::Silu | Activation::HardSwish | Activation::Gelu => None,
     }
 }

@@ -9,8 +9,8 @@ use std::arch::x86_64::{
     __m256, __m512, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_div_ps,
     _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_slli_epi32,
     _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps,
-    _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
+    _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::gemm::{Cursor, Product};
@@ -34,6 +34,7 @@ pub(super) trait Simd: Copy {
     unsafe fn add(self, b: Self) -> Self;
     unsafe fn sub(self, b: Self) -> Self;
     unsafe fn mul(self, b: Self) -> Self;
+    /// `self / b` within two units in the last place, where neither `b` nor its inverse is near 0.
     unsafe fn div(self, b: Self) -> Self;
     /// The smaller number of each lane.
     unsafe fn min(self, b: Self) -> Self;
@@ -99,7 +100,11 @@ impl Simd for V512 {
     }
     #[inline(always)]
     unsafe fn div(self, b: Self) -> Self {
-        Self(_mm512_div_ps(self.0, b.0))
+        // Several times as fast as the division: an estimate of 14 bits and one step of Newton's method.
+        let estimate = _mm512_rcp14_ps(b.0);
+        let quotient = _mm512_mul_ps(self.0, estimate);
+        let error = _mm512_fnmadd_ps(b.0, estimate, _mm512_set1_ps(1.0));
+        Self(_mm512_fmadd_ps(quotient, error, quotient))
     }
     #[inline(always)]
     unsafe fn min(self, b: Self) -> Self {
