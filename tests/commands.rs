@@ -148,3 +148,50 @@ fn a_reader_that_goes_away_breaks_nothing() {
     }
     assert_eq!(project.finished(&[])["ran"], 0, "the run went on to its end");
 }
+
+#[test]
+fn networks_are_listed_and_shown() {
+    let project = Project::new();
+    insta::assert_snapshot!(project.ok(&["models"]).stdout);
+    let listed: Value = serde_json::from_str(&project.ok(&["models", "--format", "json"]).stdout).unwrap();
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
+    let kinds = pipe_stdlib::kinds().unwrap();
+    let backbone = kinds.specs().iter().find(|spec| spec.name == "features.backbone").unwrap();
+    let schema = serde_json::to_string(&backbone.schema).unwrap();
+    for name in &names {
+        assert!(schema.contains(&format!("\"{name}\"")), "features.backbone does not take {name}");
+        for weights in pipe_network::known_weights(name) {
+            assert!((0.8..=1.0).contains(&weights.crop), "{weights:?}");
+        }
+    }
+    assert_eq!(names, pipe_network::NETWORKS);
+    let shown = project.ok(&["models", "squeezenet1_1"]).stdout;
+    insta::assert_snapshot!(shown);
+    let unknown = project.pipe(&["models", "resnet51"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("did you mean `resnet50`?"), "{}", unknown.stderr);
+}
+
+/// What `pipe models` says of weights is a pipeline that runs.
+#[test]
+fn what_weights_expect_can_be_pasted() {
+    let project = Project::new();
+    let models: Value = serde_json::from_str(&project.ok(&["models", "--format", "json"]).stdout).unwrap();
+    let mut text = "nodes:\n  photos: { kind: dataset.synthetic, with: { count: 20 } }\n".to_owned();
+    let all = models.as_array().unwrap().iter().flat_map(|model| model["weights"].as_array().unwrap());
+    for (number, weights) in all.enumerate() {
+        let mut from = "photos".to_owned();
+        for (place, node) in weights["nodes"].as_array().unwrap().iter().enumerate() {
+            let (kind, with) = (node["kind"].as_str().unwrap(), node["with"].as_str().unwrap());
+            // The file of weights is the reader's own.
+            let with = if kind == "features.backbone" {
+                with.replacen("{ ", "{ weights: random, ", 1)
+            } else {
+                with.to_owned()
+            };
+            text.push_str(&format!("  n{number}_{place}: {{ kind: {kind}, from: {from}, with: {with} }}\n"));
+            from = format!("n{number}_{place}");
+        }
+    }
+    project.write("pipe.yaml", text);
+    project.ok(&["check"]);
+}

@@ -42,5 +42,6 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.writer(ArtifactType::Values, process::files::write);
     kinds.pipeline("stdlib/transfer", include_str!("../pipelines/transfer.yaml"));
     kinds.pipeline("stdlib/audit", include_str!("../pipelines/audit.yaml"));
+    kinds.models(features::models);
     Ok(kinds)
 }

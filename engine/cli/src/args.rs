@@ -78,6 +78,8 @@ Examples:
     Check(QueryArgs),
     /// List the kinds of nodes, or document one
     Nodes(NodesArgs),
+    /// List the networks that nodes know, or show one: its layers, its usual weights
+    Models(ModelsArgs),
     /// Explain the code of a mistake, with examples
     Explain(ExplainArgs),
     /// Draw a pipeline: what is cached, what would run, what flows where
@@ -332,6 +334,15 @@ pub(crate) struct ShowArgs {
 pub(crate) struct NodesArgs {
     /// The kind to document
     pub(crate) kind: Option<String>,
+    /// How to write the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ModelsArgs {
+    /// The network to show
+    pub(crate) model: Option<String>,
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,

@@ -74,6 +74,7 @@ fn run(program: &Program) -> ExitCode {
         Command::Show(args) => commands::show::show(program, &args),
         Command::Check(args) => commands::check::check(program, &args),
         Command::Nodes(args) => commands::nodes::nodes(program, &args),
+        Command::Models(args) => commands::models::models(program, &args),
         Command::Graph(args) => commands::graph::graph(program, &args),
         Command::Explain(args) => commands::explain::explain(&args),
         Command::Expand(args) => commands::expand::expand(program, &args),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Artifact, Failure, Inputs, Job, Records};
+use crate::{Artifact, Failure, Inputs, Job, Model, Records};
 
 /// What all kinds say of themselves. The struct's doc comment documents the kind, its fields' doc
 /// comments the params.
@@ -176,6 +176,7 @@ pub struct Kinds {
     binders: Vec<Binder>,
     library: Library,
     writers: Vec<(ArtifactType, FileWriter)>,
+    models: Vec<fn() -> Vec<Model>>,
 }
 
 /// Writes an artifact as ordinary files: as the file `to`, or into a new folder of that name.
@@ -245,6 +246,17 @@ impl Kinds {
     /// What a pipeline of these kinds is checked against, with the variables of this process.
     pub fn language(&self) -> Language<'_> {
         Language { kinds: &self.specs, library: &self.library, environment: |name| std::env::var(name).ok() }
+    }
+
+    /// Adds networks that kinds know, for `pipe models`.
+    pub fn models(&mut self, models: fn() -> Vec<Model>) -> &mut Self {
+        self.models.push(models);
+        self
+    }
+
+    /// The networks that kinds know.
+    pub fn all_models(&self) -> Vec<Model> {
+        self.models.iter().flat_map(|models| models()).collect()
     }
 
     /// Says how artifacts of a type are written as ordinary files, where the engine cannot know.

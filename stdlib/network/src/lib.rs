@@ -9,6 +9,7 @@ mod convnext;
 mod efficientnet;
 mod file;
 mod fold;
+mod known;
 mod layers;
 mod mobilenet;
 mod names;
@@ -26,6 +27,7 @@ pub use block::{
 };
 pub use catalog::{NETWORKS, network};
 pub use fold::Folded;
+pub use known::{KnownWeights, Normalization, known_weights};
 pub use layers::LayerRow;
 pub use network::{Classifier, Network};
 pub use tensors::{Role, TensorSpec};

@@ -10,6 +10,7 @@ pub(crate) mod gc;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod log;
+pub(crate) mod models;
 pub(crate) mod nodes;
 pub(crate) mod pin;
 pub(crate) mod plan;

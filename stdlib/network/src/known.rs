@@ -1,0 +1,112 @@
+//! Weights that people usually take, and the images that they expect.
+//!
+//! From the weights' own descriptions in torchvision 0.29.2 (`transforms()` of each) and timm 1.0.31
+//! (`get_pretrained_cfg`), licences too; torchvision's is that of the library.
+
+use crate::weights::Naming;
+
+/// Weights that others trained and published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KnownWeights {
+    /// The network.
+    pub network: &'static str,
+    /// Who published them.
+    pub library: Naming,
+    /// What they are called there.
+    pub name: &'static str,
+    /// The side of the images that they expect, in pixels.
+    pub size: usize,
+    /// The part of the shorter side that is kept, in 0..=1: what remains of it after the crop.
+    pub crop: f64,
+    /// The filter of the resize, Pillow's name.
+    pub filter: &'static str,
+    /// What is taken away from pixels in 0..=1, and what they are divided by then.
+    pub normalization: Normalization,
+    /// Whether they were trained as TensorFlow's version of the network.
+    pub is_tensorflows: bool,
+    /// SPDX's name of the licence.
+    pub license: &'static str,
+}
+
+/// A mean and a standard deviation for each of red, green and blue in 0..=1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Normalization {
+    /// Those of ImageNet's pixels: `[0.485, 0.456, 0.406]` and `[0.229, 0.224, 0.225]`.
+    Imagenet,
+    /// 0.5 for all: pixels in -1..=1.
+    Half,
+}
+
+/// The usual weights of a network.
+pub fn known_weights(network: &str) -> Vec<KnownWeights> {
+    let of_torchvision =
+        TORCHVISION.iter().filter(|row| row.0 == network).map(|&(network, name, size, resize, filter)| KnownWeights {
+            network,
+            library: Naming::Torchvision,
+            name,
+            size,
+            crop: size as f64 / resize as f64,
+            filter,
+            normalization: Normalization::Imagenet,
+            is_tensorflows: false,
+            license: "BSD-3-Clause",
+        });
+    let of_timm =
+        TIMM.iter().filter(|row| row.0 == network).map(|&(network, name, size, crop, normalization)| KnownWeights {
+            network,
+            library: Naming::Timm,
+            name,
+            size,
+            crop,
+            filter: "bicubic",
+            normalization,
+            is_tensorflows: name.starts_with("tf_"),
+            license: "Apache-2.0",
+        });
+    of_torchvision.chain(of_timm).collect()
+}
+
+/// Network, weights, size after the crop, the shorter side before, filter.
+const TORCHVISION: [(&str, &str, usize, usize, &str); 19] = [
+    ("efficientnet_b0", "IMAGENET1K_V1", 224, 256, "bicubic"),
+    ("efficientnet_b1", "IMAGENET1K_V2", 240, 255, "bilinear"),
+    ("efficientnet_b2", "IMAGENET1K_V1", 288, 288, "bicubic"),
+    ("efficientnet_b3", "IMAGENET1K_V1", 300, 320, "bicubic"),
+    ("efficientnet_b4", "IMAGENET1K_V1", 380, 384, "bicubic"),
+    ("efficientnet_b5", "IMAGENET1K_V1", 456, 456, "bicubic"),
+    ("efficientnet_b6", "IMAGENET1K_V1", 528, 528, "bicubic"),
+    ("efficientnet_b7", "IMAGENET1K_V1", 600, 600, "bicubic"),
+    ("efficientnet_v2_s", "IMAGENET1K_V1", 384, 384, "bilinear"),
+    ("mobilenet_v2", "IMAGENET1K_V2", 224, 232, "bilinear"),
+    ("mobilenet_v3_small", "IMAGENET1K_V1", 224, 256, "bilinear"),
+    ("mobilenet_v3_large", "IMAGENET1K_V2", 224, 232, "bilinear"),
+    ("resnet18", "IMAGENET1K_V1", 224, 256, "bilinear"),
+    ("resnet34", "IMAGENET1K_V1", 224, 256, "bilinear"),
+    ("resnet50", "IMAGENET1K_V2", 224, 232, "bilinear"),
+    ("resnet101", "IMAGENET1K_V2", 224, 232, "bilinear"),
+    ("squeezenet1_1", "IMAGENET1K_V1", 224, 256, "bilinear"),
+    ("convnext_tiny", "IMAGENET1K_V1", 224, 236, "bilinear"),
+    ("vit_b_16", "IMAGENET1K_V1", 224, 256, "bilinear"),
+];
+
+/// Network, weights, size, crop, normalisation; all are resized with a bicubic filter.
+const TIMM: [(&str, &str, usize, f64, Normalization); 18] = [
+    ("efficientnet_b0", "efficientnet_b0.ra_in1k", 224, 0.875, Normalization::Imagenet),
+    ("efficientnet_b1", "efficientnet_b1.ft_in1k", 224, 0.875, Normalization::Imagenet),
+    ("efficientnet_b2", "efficientnet_b2.ra_in1k", 256, 0.875, Normalization::Imagenet),
+    ("efficientnet_b3", "efficientnet_b3.ra2_in1k", 288, 0.875, Normalization::Imagenet),
+    ("efficientnet_b4", "efficientnet_b4.ra2_in1k", 320, 0.875, Normalization::Imagenet),
+    ("efficientnet_b5", "tf_efficientnet_b5.ns_jft_in1k", 456, 0.934, Normalization::Imagenet),
+    ("efficientnet_b6", "tf_efficientnet_b6.ns_jft_in1k", 528, 0.942, Normalization::Imagenet),
+    ("efficientnet_b7", "tf_efficientnet_b7.ns_jft_in1k", 600, 0.949, Normalization::Imagenet),
+    ("efficientnet_v2_s", "tf_efficientnetv2_s.in21k_ft_in1k", 300, 1.0, Normalization::Half),
+    ("mobilenet_v2", "mobilenetv2_100.ra_in1k", 224, 0.875, Normalization::Imagenet),
+    ("mobilenet_v3_small", "mobilenetv3_small_100.lamb_in1k", 224, 0.875, Normalization::Imagenet),
+    ("mobilenet_v3_large", "mobilenetv3_large_100.ra_in1k", 224, 0.875, Normalization::Imagenet),
+    ("resnet18", "resnet18.a1_in1k", 224, 0.95, Normalization::Imagenet),
+    ("resnet34", "resnet34.a1_in1k", 224, 0.95, Normalization::Imagenet),
+    ("resnet50", "resnet50.a1_in1k", 224, 0.95, Normalization::Imagenet),
+    ("resnet101", "resnet101.a1_in1k", 224, 0.95, Normalization::Imagenet),
+    ("convnext_tiny", "convnext_tiny.fb_in1k", 224, 0.875, Normalization::Imagenet),
+    ("vit_b_16", "vit_base_patch16_224.augreg2_in21k_ft_in1k", 224, 0.9, Normalization::Half),
+];
