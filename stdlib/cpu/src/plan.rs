@@ -352,7 +352,7 @@ impl<'a> Planner<'a> {
                 let at = self.heap.take(self.panel * slots * row);
                 ring_part = Some(at);
                 let chunk = if is_whole { in_height } else { 1 };
-                Input::Ring(Ring { producer, at, row, plane: slots * row, slots, chunk, left, right, top })
+                Input::Ring(Box::new(Ring { producer, at, row, plane: slots * row, slots, chunk, left, right, top }))
             }
         };
         let pool = is_pooled.then(|| self.heap.take(blocks * LANES));

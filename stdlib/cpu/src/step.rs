@@ -98,7 +98,7 @@ pub(crate) enum Input {
     /// From a map with zeros around it: the first place of the first pixel's kernel.
     Map(Grid),
     /// From a ring of rows that are made as they are needed, a panel of channels at a time.
-    Ring(Ring),
+    Ring(Box<Ring>),
 }
 
 /// A few rows of a map, with zeros on their left and right.
@@ -353,9 +353,9 @@ impl Depthwise {
                 }
                 for block in panel..self.blocks.min(panel + kernels.panel) {
                     let mut rows = [0; depthwise::LARGEST];
-                    for ky in first..last {
+                    for (ky, row) in rows.iter_mut().enumerate().take(last).skip(first) {
                         let slot = (top + ky - ring.top) % ring.slots;
-                        rows[ky] = ring.at + (block - panel) * ring.plane + slot * ring.row;
+                        *row = ring.at + (block - panel) * ring.plane + slot * ring.row;
                     }
                     self.row(memory, kernels, block, y, rows, first..last);
                 }

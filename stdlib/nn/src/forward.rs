@@ -26,7 +26,7 @@ pub(crate) struct Forward<B: Backend> {
 enum Layer<B: Backend> {
     Conv(Convolution<B>),
     Linear(Dense<B>),
-    LayerNorm(Scale<B>, f32),
+    Norm(Scale<B>, f32),
     MaxPool(MaxPool),
     SqueezeExcite([Convolution<B>; 2], Gate),
     Attention(Box<Heads<B>>),
@@ -149,7 +149,7 @@ impl<B: Backend> Builder<'_, B> {
         match block {
             Block::Conv(conv) => Layer::Conv(self.conv(conv)),
             Block::Linear(linear) => Layer::Linear(self.linear(linear)),
-            Block::LayerNorm(norm) => Layer::LayerNorm(self.scale(norm), norm.epsilon),
+            Block::LayerNorm(norm) => Layer::Norm(self.scale(norm), norm.epsilon),
             Block::MaxPool(pool) => Layer::MaxPool(*pool),
             Block::SqueezeExcite(block) => self.squeeze_excite(block),
             Block::Attention(attention) => Layer::Attention(Box::new(self.heads(attention))),
@@ -271,7 +271,7 @@ fn apply<B: Backend>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
     layers.iter().fold(x, |x, layer| match layer {
         Layer::Conv(conv) => conv.apply(x),
         Layer::Linear(dense) => dense.apply(x),
-        Layer::LayerNorm(scale, epsilon) => {
+        Layer::Norm(scale, epsilon) => {
             let off = x.clone() - x.mean_dim(1);
             let variance = off.clone().powi_scalar(2).mean_dim(1);
             off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()

@@ -220,8 +220,8 @@ impl Memory {
         assert!(depthwise::is_known(job.kernel, job.stride) && job.last <= job.kernel && job.width > 0);
         let numbers = ((job.width - 1) * job.stride + job.kernel) * LANES;
         let mut rows = [std::ptr::null(); LARGEST];
-        for ky in job.first..job.last {
-            rows[ky] = self.part(job.rows[ky], numbers).cast_const();
+        for (row, at) in rows.iter_mut().zip(job.rows).take(job.last).skip(job.first) {
+            *row = self.part(at, numbers).cast_const();
         }
         let row = depthwise::Row {
             kernel: job.kernel,

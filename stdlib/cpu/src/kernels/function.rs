@@ -12,7 +12,7 @@ unsafe fn exp2<S: Simd>(x: S) -> S {
     // A minimax polynomial of 2^f for f in -1/2..=1/2, relative error 8e-8 (made with the Remez
     // exchange algorithm).
     const POLYNOMIAL: [f32; 6] =
-        [0.001_327_647_2, 0.009_675_541_5, 0.055_507_133, 0.240_221_2, 0.693_146_97, 1.000_000_07];
+        [0.001_327_647_2, 0.009_675_542, 0.055_507_133, 0.240_221_2, 0.693_146_97, 1.000_000_1];
     let x = x.max(S::splat(-126.0));
     let shifted = x.add(S::splat(ROUND));
     let fraction = x.sub(shifted.sub(S::splat(ROUND)));
