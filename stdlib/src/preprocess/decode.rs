@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, RgbaImage};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -15,15 +15,16 @@ use super::Pixels;
 /// The most bytes that one decoded image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Decodes an image; with `orient`, turned as its EXIF tag says.
-pub(super) fn decode(bytes: &[u8], orient: bool) -> Result<Pixels, String> {
+/// Decodes an image; with `orient`, turned as its EXIF tag says; with a `background`, that colour is seen
+/// through what is transparent. Of several frames the first.
+pub(super) fn decode(bytes: &[u8], orient: bool, background: Option<[u8; 3]>) -> Result<Pixels, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }
     let format = image::guess_format(bytes).map_err(|_| not_an_image(bytes))?;
     let (image, orientation) = match format {
         ImageFormat::Jpeg => jpeg(bytes)?,
-        format => other(bytes, format)?,
+        format => other(bytes, format, background)?,
     };
     let mut image = DynamicImage::ImageRgb8(image);
     if orient {
@@ -48,7 +49,7 @@ fn jpeg(bytes: &[u8]) -> Result<(RgbImage, Orientation), String> {
     Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
-fn other(bytes: &[u8], format: ImageFormat) -> Result<(RgbImage, Orientation), String> {
+fn other(bytes: &[u8], format: ImageFormat, background: Option<[u8; 3]>) -> Result<(RgbImage, Orientation), String> {
     let name = format.extensions_str().first().copied().unwrap_or("image").to_uppercase();
     let broken = |error| format!("broken {name}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -62,7 +63,23 @@ fn other(bytes: &[u8], format: ImageFormat) -> Result<(RgbImage, Orientation), S
     limits.reserve(decoder.total_bytes()).map_err(broken)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    Ok((image.into_rgb8(), orientation))
+    let image = match background {
+        Some(background) if image.color().has_alpha() => flattened(&image.into_rgba8(), background),
+        _ => image.into_rgb8(),
+    };
+    Ok((image, orientation))
+}
+
+/// What is seen of an image over a colour.
+fn flattened(image: &RgbaImage, background: [u8; 3]) -> RgbImage {
+    RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue, alpha] = image.get_pixel(x, y).0.map(u32::from);
+        let over = |above: u32, below: u8| {
+            let sum = above * alpha + u32::from(below) * (255 - alpha);
+            ((sum + 127) / 255) as u8
+        };
+        image::Rgb([over(red, background[0]), over(green, background[1]), over(blue, background[2])])
+    })
 }
 
 fn refuse_giant(width: u32, height: u32) -> Result<(), String> {

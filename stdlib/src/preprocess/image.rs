@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::resize::{Filter, cover, stretch};
+use super::resize::{Filter, contain, cover, stretch};
 use super::{Pixels, decode};
 
 /// Decodes each photo and brings it to one size.
@@ -30,6 +30,12 @@ pub struct PreprocessImage {
     pub crop_pct: f64,
     /// Whether photos are turned as their EXIF tag says.
     pub orientation: Orient,
+    /// Colours as they are, or their brightness alone.
+    pub color: Color,
+    /// The colour behind what is transparent, and around the photo with `fit: contain`: red, green and
+    /// blue in 0..=255. Without one, transparency is ignored and the border is black.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<[u8; 3]>,
     /// What to do with a file that cannot be decoded.
     pub on_error: OnError,
 }
@@ -42,6 +48,8 @@ impl Default for PreprocessImage {
             fit: Fit::default(),
             crop_pct: 1.0,
             orientation: Orient::default(),
+            color: Color::default(),
+            background: None,
             on_error: OnError::default(),
         }
     }
@@ -56,6 +64,19 @@ pub enum Fit {
     Stretch,
     /// Resize the shorter side, the aspect kept, and cut out the middle.
     Cover,
+    /// Resize the longer side, the aspect kept, and fill the border with `background`.
+    Contain,
+}
+
+/// What is kept of colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// Red, green and blue.
+    #[default]
+    Rgb,
+    /// Brightness (ITU-R BT.601), the same in all three channels.
+    Grey,
 }
 
 /// Whether photos are turned.
@@ -116,8 +137,11 @@ impl Worker for Decoder {
 
 impl Decoder {
     fn photo(&mut self, bytes: &[u8]) -> Result<Pixels, String> {
-        let PreprocessImage { size, filter, fit, crop_pct, orientation, .. } = self.params;
-        let pixels = decode::decode(bytes, orientation == Orient::Exif)?;
+        let PreprocessImage { size, filter, fit, crop_pct, orientation, color, background, .. } = self.params;
+        let mut pixels = decode::decode(bytes, orientation == Orient::Exif, background)?;
+        if color == Color::Grey {
+            pixels.make_grey();
+        }
         let size = size as usize;
         match fit {
             Fit::Stretch => stretch(&mut self.resizer, &pixels, size, size, filter),
@@ -125,6 +149,7 @@ impl Decoder {
                 let side = (size as f64 / crop_pct).floor() as usize;
                 cover(&mut self.resizer, &pixels, side, size, filter)
             }
+            Fit::Contain => contain(&mut self.resizer, &pixels, size, filter, background.unwrap_or_default()),
         }
     }
 }

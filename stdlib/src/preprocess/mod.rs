@@ -8,11 +8,11 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
-pub use image::{Fit, Orient, PreprocessImage};
+pub use image::{Color, Fit, Orient, PreprocessImage};
 pub(crate) use pixels::Pixels;
 pub use resize::Filter;
 
 /// The pixels of an image file as it is, turned as its EXIF says.
 pub(crate) fn decode_photo(bytes: &[u8]) -> Result<Pixels, String> {
-    decode::decode(bytes, true)
+    decode::decode(bytes, true, None)
 }

@@ -13,6 +13,15 @@ pub(crate) struct Pixels {
 }
 
 impl Pixels {
+    /// Leaves the brightness alone, in all three channels, as Pillow converts to `L`: ITU-R BT.601's
+    /// weights in 16 bits.
+    pub(crate) fn make_grey(&mut self) {
+        for pixel in self.rgb.as_chunks_mut::<3>().0 {
+            let [red, green, blue] = pixel.map(u32::from);
+            *pixel = [((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8; 3];
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + self.rgb.len());
         bytes.extend((self.width as u32).to_le_bytes());

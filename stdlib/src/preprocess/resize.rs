@@ -123,8 +123,38 @@ fn crop(from: &Pixels, size: usize) -> Pixels {
     Pixels { width: size, height: size, rgb }
 }
 
+/// The longer side to `size`, the aspect kept, in the middle of a `color`: Pillow's `ImageOps.pad`.
+pub(super) fn contain(
+    resizer: &mut Resizer,
+    from: &Pixels,
+    size: usize,
+    filter: Filter,
+    color: [u8; 3],
+) -> Result<Pixels, String> {
+    let shorter = |short: usize, long: usize| rounded(short * size, long).max(1);
+    let (width, height) = if from.width >= from.height {
+        (size, shorter(from.height, from.width))
+    } else {
+        (shorter(from.width, from.height), size)
+    };
+    let inner = stretch(resizer, from, width, height, filter)?;
+    let (left, top) = (half_to_even(size - width), half_to_even(size - height));
+    let mut rgb: Vec<u8> = color.repeat(size * size);
+    for (y, row) in inner.rgb.chunks_exact(width * 3).enumerate() {
+        let at = ((top + y) * size + left) * 3;
+        rgb[at..at + row.len()].copy_from_slice(row);
+    }
+    Ok(Pixels { width: size, height: size, rgb })
+}
+
+/// `above / below`, rounded as Python rounds.
+fn rounded(above: usize, below: usize) -> usize {
+    let (whole, rest) = (above / below, above % below);
+    let is_more = 2 * rest > below || (2 * rest == below && whole % 2 == 1);
+    whole + usize::from(is_more)
+}
+
 /// Half of a gap, rounded as Python rounds.
 fn half_to_even(gap: usize) -> usize {
-    let half = gap / 2;
-    half + usize::from(gap % 2 == 1 && half % 2 == 1)
+    rounded(gap, 2)
 }

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::Pixels;
 use super::decode::decode;
-use super::resize::{Filter, cover, stretch};
+use super::resize::{Filter, contain, cover, stretch};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference/fixtures")
 }
 
 fn png(name: &str) -> Pixels {
-    decode(&std::fs::read(fixtures().join("resize").join(name)).unwrap(), true).unwrap()
+    decode(&std::fs::read(fixtures().join("resize").join(name)).unwrap(), true, None).unwrap()
 }
 
 #[test]
@@ -42,5 +42,66 @@ fn every_filter_equals_pillow_within_one() {
         let worst = found.rgb.iter().zip(&expected.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         let allowed = if filter == Filter::Nearest { 0 } else { 1 };
         assert!(worst <= allowed, "{}: off by {worst}", text("file"));
+    }
+}
+
+/// A file of `tests/reference/odd.py`.
+fn odd(name: &str) -> Vec<u8> {
+    std::fs::read(fixtures().join("odd").join(name)).unwrap()
+}
+
+fn odd_list() -> Value {
+    serde_json::from_slice(&std::fs::read(fixtures().join("odd.json")).unwrap()).unwrap()
+}
+
+/// Equal to the pixels of a PNG, within `allowed`.
+fn same(found: &Pixels, expected: &Value, allowed: u8, what: &str) {
+    let expected = decode(&odd(expected.as_str().unwrap()), true, None).unwrap();
+    assert_eq!((found.width, found.height), (expected.width, expected.height), "{what}");
+    let worst = found.rgb.iter().zip(&expected.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(worst <= allowed, "{what}: off by {worst}");
+}
+
+#[test]
+fn odd_files_give_pillows_pixels_or_are_refused() {
+    let list = odd_list();
+    for image in list["images"].as_array().unwrap() {
+        let name = image["file"].as_str().unwrap();
+        let found = decode(&odd(name), true, None);
+        if image["refused"] == true {
+            assert!(found.is_err(), "{name} is taken");
+            continue;
+        }
+        let found = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Decoders of JPEG may round, and widen colours that were stored at half the size, differently.
+        let allowed = match name {
+            "jpeg-420.jpg" => 20,
+            "webp-lossy.webp" => 8,
+            name if name.starts_with("png-rgb-16") || name.starts_with("png-grey-16") => 1,
+            _ if image["exact"] == true => 0,
+            _ => 4,
+        };
+        let expected = if image["expected"].is_null() { &image["expected_high_byte"] } else { &image["expected"] };
+        same(&found, expected, allowed, name);
+        if !image["expected_on_white"].is_null() {
+            let flattened = decode(&odd(name), true, Some([255; 3])).unwrap();
+            same(&flattened, &image["expected_on_white"], 1, &format!("{name} on white"));
+        }
+    }
+}
+
+#[test]
+fn padding_and_grey_are_pillows() {
+    let list = odd_list();
+    for pad in list["pads"].as_array().unwrap() {
+        let source = decode(&odd(pad["source"].as_str().unwrap()), true, None).unwrap();
+        let color: [u8; 3] = serde_json::from_value(pad["color"].clone()).unwrap();
+        let found = contain(&mut Resizer::new(), &source, 24, Filter::Bilinear, color).unwrap();
+        same(&found, &pad["expected"], 1, pad["source"].as_str().unwrap());
+    }
+    for grey in list["greys"].as_array().unwrap() {
+        let mut found = decode(&odd(grey["source"].as_str().unwrap()), true, None).unwrap();
+        found.make_grey();
+        same(&found, &grey["expected"], 0, "grey");
     }
 }
