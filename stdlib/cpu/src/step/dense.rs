@@ -1,0 +1,74 @@
+//! Convolutions with one group, and dense layers.
+
+use std::ops::Range;
+
+use crate::kernels::call::{Grid, Memory, Product, Source, Taps, Vectors};
+use crate::kernels::gemm::Epilogue;
+use crate::kernels::{Kernels, LANES};
+
+/// A convolution with one group, or a dense layer.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    /// The first tap of the first pixel.
+    pub(crate) x: usize,
+    /// Numbers from a row of the output to the next, in the input.
+    pub(crate) x_row: usize,
+    pub(crate) step: usize,
+    pub(crate) taps: Taps,
+    /// Whether rows of the input follow one another as their pixels do.
+    pub(crate) is_flat: bool,
+    pub(crate) weights: Vectors,
+    /// Where weights that depend on the photo are found instead.
+    pub(crate) scaled: Option<usize>,
+    pub(crate) bias: Vectors,
+    /// Blocks of output channels.
+    pub(crate) blocks: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) out: Grid,
+    pub(crate) residual: Option<Grid>,
+    pub(crate) epilogue: Epilogue,
+}
+
+impl Dense {
+    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
+        for block in (0..self.blocks).step_by(kernels.panel) {
+            let out = Grid { at: self.out.at + block * self.out.plane, ..self.out };
+            self.panel(memory, kernels, block, 0..self.height, out);
+        }
+    }
+
+    /// The blocks of one panel from `block` on, of some rows, to `out`.
+    pub(super) fn panel(&self, memory: &mut Memory, kernels: &Kernels, block: usize, rows: Range<usize>, out: Grid) {
+        let vectors = kernels.panel.min(self.blocks - block);
+        let at = block * self.taps.count() * LANES;
+        let weights = match self.scaled {
+            None => Source::Slice(&self.weights.numbers()[at..]),
+            Some(scaled) => Source::Memory(scaled + at),
+        };
+        let (calls, width, height) =
+            if self.is_flat { (1, self.width, rows.len()) } else { (rows.len(), self.width, 1) };
+        for call in 0..calls {
+            let y = rows.start + call;
+            let residual = self
+                .residual
+                .map(|residual| Grid { at: residual.at + block * residual.plane + y * residual.row, ..residual });
+            memory.product(
+                kernels,
+                &Product {
+                    x: self.x + y * self.x_row,
+                    step: self.step,
+                    taps: &self.taps,
+                    weights,
+                    bias: &self.bias.numbers()[block * LANES..],
+                    vectors,
+                    pixels: width * height,
+                    width,
+                    out: Grid { at: out.at + call * out.row, ..out },
+                    residual,
+                    epilogue: self.epilogue,
+                },
+            );
+        }
+    }
+}
