@@ -6,6 +6,7 @@
 
 mod cache;
 mod command;
+mod features;
 mod forward;
 mod lookups;
 mod machine;
@@ -30,6 +31,8 @@ struct Args {
 enum What {
     /// The cache: nothing to do, a hundred photos more, a thousand small nodes
     Cache(cache::Args),
+    /// From photos to pixels and to features: Pillow, OpenCV and PyTorch beside it
+    Features(features::Args),
     /// Forward passes on the CPU: onnxruntime and PyTorch beside it
     Forward(forward::Args),
     /// Runs a command and prints its greatest memory in KiB as the last line
@@ -46,6 +49,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Args::parse().what {
         What::Cache(args) => cache::cache(&args),
+        What::Features(args) => features::features(&args),
         What::Forward(args) => forward::forward(&args),
         What::Memory { command } => command::memory(&command),
     };
