@@ -26,9 +26,6 @@ pub const NETWORKS: &[&str] = &[
     "vit_b_16",
 ];
 
-/// ImageNet's classes.
-pub(crate) const CLASSES: usize = 1000;
-
 /// The network of that name.
 pub fn network(name: &str) -> Option<Network> {
     let known = NETWORKS.contains(&name);

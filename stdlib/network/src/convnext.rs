@@ -1,8 +1,7 @@
 //! ConvNeXt (Liu et al. 2022).
 
 use crate::block::{Activation, Block, Conv, LayerNorm, Linear, Residual};
-use crate::catalog::CLASSES;
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 const EPSILON: f32 = 1e-6;
 /// Channels and repeats of ConvNeXt-T.

@@ -1,8 +1,7 @@
 //! EfficientNet (Tan and Le 2019) and EfficientNetV2 (Tan and Le 2021).
 
 use crate::block::{Activation, Block, Conv, Gate, Linear, Residual, SqueezeExcite};
-use crate::catalog::CLASSES;
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 const ACTIVATION: Activation = Activation::Silu;
 

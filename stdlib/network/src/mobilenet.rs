@@ -1,9 +1,8 @@
 //! MobileNetV2 (Sandler et al. 2018) and MobileNetV3 (Howard et al. 2019).
 
 use crate::block::{Activation, Block, Conv, Gate, Linear, SqueezeExcite};
-use crate::catalog::CLASSES;
 use crate::efficientnet::{divisible, join};
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 /// The first table 2: expansion t, channels c, repeats n, stride s.
 const V2: [(usize, usize, usize, usize); 7] =

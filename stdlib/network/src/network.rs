@@ -3,6 +3,9 @@
 use crate::block::{Block, Conv, Linear, walk};
 use crate::tensors::{TensorSpec, count};
 
+/// ImageNet's classes.
+pub(crate) const CLASSES: usize = 1000;
+
 /// A network that turns an image into a feature vector and then into logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {

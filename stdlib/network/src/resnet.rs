@@ -1,8 +1,7 @@
 //! ResNet (He et al. 2015), in torchvision's version: the stride is on the 3x3 convolution.
 
 use crate::block::{Activation, Block, Conv, Linear, MaxPool, Residual};
-use crate::catalog::CLASSES;
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 const EPSILON: f32 = 1e-5;
 

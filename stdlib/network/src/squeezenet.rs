@@ -1,8 +1,7 @@
 //! SqueezeNet (Iandola et al. 2016), in torchvision's version 1.1.
 
 use crate::block::{Activation, Block, Conv, MaxPool};
-use crate::catalog::CLASSES;
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 /// A fire module: its place, channels in, squeezed, and out of each of the two branches.
 const FIRES: [(usize, usize, usize, usize); 8] = [

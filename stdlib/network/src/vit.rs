@@ -1,8 +1,7 @@
 //! The vision transformer (Dosovitskiy et al. 2020).
 
 use crate::block::{Activation, Attention, Block, Conv, LayerNorm, Linear, Residual, Tokens};
-use crate::catalog::CLASSES;
-use crate::network::{Classifier, Network};
+use crate::network::{CLASSES, Classifier, Network};
 
 const EPSILON: f32 = 1e-6;
 /// ViT-B: layers, channels, channels of the layers between, heads.

@@ -163,10 +163,13 @@ impl Memory {
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
     }
 
-    /// A pointer to `count` numbers from `at` on.
+    /// A pointer to `count` numbers from `at` on, which lie inside.
     #[inline]
     fn part(&mut self, at: usize, count: usize) -> *mut f32 {
-        self.numbers_mut()[at..at + count].as_mut_ptr()
+        let inside = at.checked_add(count).is_some_and(|end| end <= self.0.len() * LANES);
+        assert!(inside, "{count} numbers from {at} on lie outside of the memory");
+        // Sound: just checked. Not through a slice: that would end the life of the pointers before it.
+        unsafe { self.0.as_mut_ptr().cast::<f32>().add(at) }
     }
 
     /// Numbers from the first vector of a grid to behind its last.

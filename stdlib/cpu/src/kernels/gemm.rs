@@ -6,7 +6,9 @@
 use pipe_network::Activation;
 
 use super::function::activate;
-use super::simd::{LANES, Simd};
+use super::simd::{LANES, Plain, Simd};
+#[cfg(target_arch = "x86_64")]
+use super::simd::{V256, V512};
 
 /// Numbers of the input that lie one after another, each with a row of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,7 @@ pub(super) const MOST: usize = 14;
 
 /// All pixels of a product, in tiles of nearly equal size.
 #[inline(always)]
-pub(super) unsafe fn product<S: Simd>(product: &Product<'_>) {
+pub(super) unsafe fn product<S: Write>(product: &Product<'_>) {
     let mut cursor = Cursor::new(product);
     let tiles = product.pixels.div_ceil(S::TILE);
     let (each, larger) = (product.pixels / tiles.max(1), product.pixels % tiles.max(1));
@@ -94,7 +96,11 @@ pub(super) unsafe fn product<S: Simd>(product: &Product<'_>) {
 }
 
 #[inline(always)]
-unsafe fn sized<S: Simd, const V: usize, const STEP: usize>(product: &Product<'_>, cursor: &mut Cursor, pixels: usize) {
+unsafe fn sized<S: Write, const V: usize, const STEP: usize>(
+    product: &Product<'_>,
+    cursor: &mut Cursor,
+    pixels: usize,
+) {
     macro_rules! tiles {
         ($($n:literal)*) => {
             match pixels {
@@ -108,7 +114,10 @@ unsafe fn sized<S: Simd, const V: usize, const STEP: usize>(product: &Product<'_
 }
 
 #[inline(always)]
-unsafe fn tile<S: Simd, const V: usize, const STEP: usize, const N: usize>(product: &Product<'_>, cursor: &mut Cursor) {
+unsafe fn tile<S: Write, const V: usize, const STEP: usize, const N: usize>(
+    product: &Product<'_>,
+    cursor: &mut Cursor,
+) {
     let step = if STEP == 0 { product.step } else { STEP };
     let mut sums = [[S::splat(0.0); 2]; MOST];
     let bias = [S::load(product.bias), S::load(product.bias.add((V - 1) * LANES))];
@@ -247,6 +256,33 @@ impl Cursor {
         }
     }
 }
+
+/// [`Cursor::write`], compiled once and not into every tile.
+pub(super) trait Write: Simd {
+    unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]);
+}
+
+macro_rules! write_once {
+    ($vector:ty $(, $features:literal)?) => {
+        impl Write for $vector {
+            #[inline(always)]
+            unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]) {
+                #[inline(never)]
+                $(#[target_feature(enable = $features)])?
+                unsafe fn once(cursor: &mut Cursor, product: &Product<'_>, done: &[$vector]) {
+                    cursor.write(product, done);
+                }
+                once(cursor, product, done);
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+write_once!(V512, "avx512f");
+#[cfg(target_arch = "x86_64")]
+write_once!(V256, "avx2,fma");
+write_once!(Plain);
 
 // Activations as constants: an enum cannot be a const parameter.
 const IDENTITY: u8 = 0;

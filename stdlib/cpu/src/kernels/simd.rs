@@ -13,8 +13,6 @@ use std::arch::x86_64::{
     _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
-use super::gemm::{Cursor, Product};
-
 /// Numbers in a vector.
 pub(crate) const LANES: usize = 16;
 
@@ -42,22 +40,6 @@ pub(super) trait Simd: Copy {
     unsafe fn max(self, b: Self) -> Self;
     /// `self * 2^n`, where `shifted` is `n + 1.5 * 2^23`: its low bits hold `n`.
     unsafe fn scale_by_power(self, shifted: Self) -> Self;
-    /// [`Cursor::write`], compiled once and not into every tile.
-    unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]);
-}
-
-macro_rules! write_once {
-    ($($features:literal)?) => {
-        #[inline(always)]
-        unsafe fn write(cursor: &mut Cursor, product: &Product<'_>, done: &[Self]) {
-            #[inline(never)]
-            $(#[target_feature(enable = $features)])?
-            unsafe fn once<S: Simd>(cursor: &mut Cursor, product: &Product<'_>, done: &[S]) {
-                cursor.write(product, done);
-            }
-            once::<Self>(cursor, product, done);
-        }
-    };
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -119,7 +101,6 @@ impl Simd for V512 {
         let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted.0));
         Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), exponent)))
     }
-    write_once!("avx512f");
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -183,7 +164,6 @@ impl Simd for V256 {
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self.1), high)),
         )
     }
-    write_once!("avx2,fma");
 }
 
 #[derive(Clone, Copy)]
@@ -252,7 +232,6 @@ impl Simd for Plain {
             f32::from_bits(number.to_bits().wrapping_add(shifted.to_bits().wrapping_shl(23)))
         })
     }
-    write_once!();
 }
 
 /// The sum of the sixteen numbers, in one order for every instruction set.
