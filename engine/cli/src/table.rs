@@ -1,5 +1,9 @@
 //! Tables in a terminal.
 
+use serde_json::Value;
+
+use crate::number::count;
+
 /// Rows in aligned columns, numbers to the right, a header above.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
@@ -26,4 +30,29 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The layers of a network or a model, as their JSON has them.
+pub(crate) fn layers(layers: &[Value]) -> String {
+    let number = |value: &Value| count(value.as_u64().unwrap_or_default() as usize);
+    let output = |sizes: &Value| match sizes.as_array().map(Vec::as_slice) {
+        // Channels of one place alone.
+        Some([channels, height, width]) if *height == 1 && *width == 1 => channels.to_string(),
+        Some(sizes) => sizes.iter().map(Value::to_string).collect::<Vec<_>>().join(" x "),
+        None => String::new(),
+    };
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let rows: Vec<Vec<String>> = layers
+        .iter()
+        .map(|layer| {
+            vec![
+                word(&layer["layer"]),
+                word(&layer["kind"]),
+                output(&layer["output"]),
+                number(&layer["parameters"]),
+                number(&layer["multiply_adds"]),
+            ]
+        })
+        .collect();
+    table(&["layer", "kind", "output", "parameters", "multiply-adds"], &rows)
 }

@@ -178,7 +178,7 @@ impl Variant {
 pub enum WeightsFrom {
     /// Chance.
     Random,
-    /// A safetensors file.
+    /// A file.
     File(FilePath),
 }
 
@@ -297,17 +297,16 @@ impl Map for BackboneFeatures {
 }
 
 fn read(file: &FilePath) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file.path()).map_err(|error| {
-        Failure::new("pipe::file_not_found", format!("cannot read {}: {error}", file.path().display())).param("weights")
-    })
+    std::fs::read(file.path()).map_err(|error| unreadable(file, &error))
+}
+
+fn unreadable(file: &FilePath, error: &std::io::Error) -> Failure {
+    Failure::new("pipe::file_not_found", format!("cannot read {}: {error}", file.path().display())).param("weights")
 }
 
 fn unusable(error: &WeightsError, file: &FilePath) -> Failure {
     let (code, message, help) = match error {
-        WeightsError::Io(error) => {
-            let message = format!("cannot read {}: {error}", file.path().display());
-            return Failure::new("pipe::file_not_found", message).param("weights");
-        }
+        WeightsError::Io(error) => return unreadable(file, error),
         WeightsError::Hdf5 => (
             "pipe::weights",
             error.to_string(),

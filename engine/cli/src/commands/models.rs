@@ -58,18 +58,8 @@ fn list(all: &[Model]) -> String {
 }
 
 fn show(model: &Model) -> String {
-    let rows: Vec<Vec<String>> = model
-        .layers
-        .iter()
-        .map(|layer| {
-            let [channels, height, width] = layer.output;
-            let output =
-                if height * width == 1 { channels.to_string() } else { format!("{channels} x {height} x {width}") };
-            let work = count(layer.multiply_adds as usize);
-            vec![layer.layer.clone(), layer.kind.clone(), output, count(layer.parameters), work]
-        })
-        .collect();
-    let mut text = table::table(&["layer", "kind", "output", "parameters", "multiply-adds"], &rows);
+    let layers: Vec<_> = model.layers.iter().map(|layer| json!(layer)).collect();
+    let mut text = table::layers(&layers);
     text.push_str(&format!(
         "\n{}: images of {} pixels, {} parameters, {} features, {} multiply-adds\n",
         model.name,

@@ -238,18 +238,7 @@ fn document_text(document: &Document, rows: usize) -> String {
     }
     let mut text = String::new();
     if let Some(layers) = json["layers"].as_array() {
-        let cell = |layer: &Value, key: &str| match &layer[key] {
-            Value::Number(number) => count(number.as_u64().unwrap_or_default() as usize),
-            // Channels, height, width: what is one place alone is told by its channels.
-            Value::Array(sizes) => {
-                let sizes: Vec<String> = sizes.iter().map(Value::to_string).collect();
-                sizes.join(" x ").trim_end_matches(" x 1").to_owned()
-            }
-            value => value.as_str().unwrap_or_default().to_owned(),
-        };
-        let keys = ["layer", "kind", "output", "parameters", "multiply_adds"];
-        let all: Vec<Vec<String>> = layers.iter().map(|layer| keys.map(|key| cell(layer, key)).to_vec()).collect();
-        text.push_str(&table::table(&keys.map(|key| key.replace('_', "-")).each_ref().map(String::as_str), &all));
+        text.push_str(&table::layers(layers));
         text.push('\n');
     }
     fields(&mut text, "", json);

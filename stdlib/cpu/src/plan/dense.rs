@@ -8,29 +8,32 @@ use crate::kernels::LANES;
 use crate::kernels::call::{Taps, Vectors};
 use crate::kernels::gemm::{Epilogue, Tap};
 use crate::pack;
-use crate::step::{self, Step};
+use crate::step::{self, Step, Weights};
 
 impl<'a> Planner<'a> {
     pub(super) fn conv(&mut self, conv: &Conv, x: Map, tail: Tail<'_>) -> Planned<Map> {
-        self.conv_scaled(conv, x, tail, None)
-    }
-
-    pub(super) fn conv_scaled(&mut self, conv: &Conv, x: Map, tail: Tail<'_>, scaled: Option<usize>) -> Planned<Map> {
         if !is_patches(conv, x) {
             let dense = self.dense_of(conv, x, tail.scale)?;
-            return self.finish(step::Dense { scaled, ..dense }, conv.outputs, tail);
+            return self.finish(dense, conv.outputs, tail);
         }
         let (height, width) = conv.output_size(x.height).zip(conv.output_size(x.width)).ok_or(None)?;
         let patches = self.patches(conv, x, height, width);
-        let folded = self.folded(conv, tail.scale);
-        let dense = self.product(&folded, (patches.channels, conv.outputs), conv.activation, patches);
+        let folded = self.scaled(Folded::conv(conv, self.weights), tail.scale);
+        let dense =
+            self.product(&folded, Window::point(patches.channels, conv.outputs, patches), conv.activation, patches);
         let out = self.finish(dense, conv.outputs, tail)?;
         self.heap.give_back(patches.part);
         Ok(out)
     }
 
-    pub(super) fn folded(&self, conv: &Conv, scale: Option<&str>) -> Folded {
-        let folded = Folded::conv(conv, self.weights);
+    pub(super) fn linear(&mut self, linear: &Linear, x: Map, tail: Tail<'_>) -> Planned<Map> {
+        let folded = self.scaled(Folded::linear(linear, self.weights), tail.scale);
+        let dense = self.product(&folded, Window::point(linear.inputs, linear.outputs, x), linear.activation, x);
+        self.finish(dense, linear.outputs, tail)
+    }
+
+    /// Weights times the factors of that name.
+    fn scaled(&self, folded: Folded, scale: Option<&str>) -> Folded {
         match scale {
             Some(scale) => folded.scaled(self.weights.numbers(scale)),
             None => folded,
@@ -55,75 +58,53 @@ impl<'a> Planner<'a> {
     }
 
     /// A convolution with one group as a matrix product, without its output.
-    pub(super) fn dense_of(&mut self, conv: &Conv, x: Map, scale: Option<&str>) -> Planned<step::Dense> {
+    pub(super) fn dense_of(&self, conv: &Conv, x: Map, scale: Option<&str>) -> Planned<step::Dense> {
         let (height, width) = conv.output_size(x.height).zip(conv.output_size(x.width)).ok_or(None)?;
-        let folded = self.folded(conv, scale);
         if conv.is_depthwise() {
             return Err(Some(Unsupported::Block(format!("`{}`", conv.name))));
         }
-        let (top, left) = (conv.padding_of(x.height).0, conv.padding_of(x.width).0);
+        let window = Window {
+            inputs: conv.inputs,
+            outputs: conv.outputs,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            top: conv.padding_of(x.height).0,
+            left: conv.padding_of(x.width).0,
+            height,
+            width,
+        };
+        let folded = self.scaled(Folded::conv(conv, self.weights), scale);
+        Ok(self.product(&folded, window, conv.activation, x))
+    }
+
+    /// A matrix product over a window around each place, without its output.
+    pub(super) fn product(&self, folded: &Folded, window: Window, activation: Activation, x: Map) -> step::Dense {
+        let Window { inputs, outputs, kernel, stride, top, left, height, width } = window;
         let group = if x.is_planar { 1 } else { LANES };
         let mut taps = Vec::new();
-        for first in (0..conv.inputs).step_by(group) {
-            for ky in 0..conv.kernel {
-                for kx in 0..conv.kernel {
+        for first in (0..inputs).step_by(group) {
+            for ky in 0..kernel {
+                for kx in 0..kernel {
                     let at = first / group * x.plane + ky * x.row + kx * x.pixel();
-                    taps.push(Tap { at: at as u32, count: group.min(conv.inputs - first) as u32 });
+                    taps.push(Tap { at: at as u32, count: group.min(inputs - first) as u32 });
                 }
             }
         }
-        Ok(step::Dense {
+        step::Dense {
             x: x.at - top * x.row - left * x.pixel(),
-            x_row: conv.stride * x.row,
-            step: conv.stride * x.pixel(),
+            x_row: stride * x.row,
+            step: stride * x.pixel(),
             taps: Taps::new(taps),
-            is_flat: conv.kernel == 1 && conv.stride == 1 && x.is_flat(),
-            weights: pack::dense(&folded.weight, conv.inputs, conv.outputs, conv.kernel, x.is_planar, self.panel),
-            scaled: None,
+            is_flat: kernel == 1 && stride == 1 && x.is_flat(),
+            weights: Weights::Own(pack::dense(&folded.weight, inputs, outputs, kernel, x.is_planar, self.panel)),
             bias: Vectors::of(&folded.bias),
-            blocks: conv.outputs.div_ceil(LANES),
+            blocks: outputs.div_ceil(LANES),
             height,
             width,
             out: x.grid(),
             residual: None,
-            epilogue: Epilogue { activation: conv.activation, add_last: false },
-        })
-    }
-
-    /// A dense layer over the channels of each place, without its output.
-    pub(super) fn product(
-        &self,
-        folded: &Folded,
-        (inputs, outputs): (usize, usize),
-        activation: Activation,
-        x: Map,
-    ) -> step::Dense {
-        let tap = |first: usize| Tap { at: (first / LANES * x.plane) as u32, count: LANES.min(inputs - first) as u32 };
-        step::Dense {
-            x: x.at,
-            x_row: x.row,
-            step: LANES,
-            taps: Taps::new((0..inputs).step_by(LANES).map(tap).collect()),
-            is_flat: x.is_flat(),
-            weights: pack::dense(&folded.weight, inputs, outputs, 1, false, self.panel),
-            scaled: None,
-            bias: Vectors::of(&folded.bias),
-            blocks: outputs.div_ceil(LANES),
-            height: x.height,
-            width: x.width,
-            out: x.grid(),
-            residual: None,
             epilogue: Epilogue { activation, add_last: false },
         }
-    }
-
-    pub(super) fn linear(&mut self, linear: &Linear, x: Map, tail: Tail<'_>) -> Planned<Map> {
-        let mut folded = Folded::linear(linear, self.weights);
-        if let Some(scale) = tail.scale {
-            folded = folded.scaled(self.weights.numbers(scale));
-        }
-        let dense = self.product(&folded, (linear.inputs, linear.outputs), linear.activation, x);
-        self.finish(dense, linear.outputs, tail)
     }
 
     /// The windows of a convolution whose windows lie side by side.
@@ -141,6 +122,28 @@ impl<'a> Planner<'a> {
             width,
         }));
         out
+    }
+}
+
+/// What a product looks at around each place of its input, and what comes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    inputs: usize,
+    outputs: usize,
+    kernel: usize,
+    stride: usize,
+    /// Zeros above and on the left.
+    top: usize,
+    left: usize,
+    /// Places of the output.
+    height: usize,
+    width: usize,
+}
+
+impl Window {
+    /// Each place alone.
+    pub(super) fn point(inputs: usize, outputs: usize, x: Map) -> Self {
+        Self { inputs, outputs, kernel: 1, stride: 1, top: 0, left: 0, height: x.height, width: x.width }
     }
 }
 

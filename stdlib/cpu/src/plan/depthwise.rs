@@ -8,7 +8,7 @@ use super::{Planned, Planner, Tail, Unsupported};
 use crate::kernels::call::{Grid, Vectors};
 use crate::kernels::{LANES, depthwise};
 use crate::pack;
-use crate::step::{self, Input, Ring, Scales, Step};
+use crate::step::{self, Input, Ring, Scales, Step, Weights};
 
 impl<'a> Planner<'a> {
     /// A depthwise convolution, together with what makes its input before it and squeeze-excite and
@@ -52,13 +52,14 @@ impl<'a> Planner<'a> {
             self.excite(squeeze, pool, map, Scales::Map(map.at));
             return Ok(Some((map, used)));
         };
-        let folded = Folded::conv(conv, self.weights);
-        let weights = pack::dense(&folded.weight, conv.inputs, conv.outputs, 1, false, self.panel);
-        let blocks = conv.outputs.div_ceil(LANES);
-        let to = self.heap.take(conv.inputs * blocks * LANES);
-        self.excite(squeeze, pool, map, Scales::Weights { weights, inputs: conv.inputs, blocks, to });
         let tail = if behind.is_empty() { tail } else { self.tail_of(behind, map, &rest[0], tail) };
-        let next = self.conv_scaled(conv, map, tail, Some(to))?;
+        let mut dense = self.dense_of(conv, map, tail.scale)?;
+        let blocks = dense.blocks;
+        let to = self.heap.take(conv.inputs * blocks * LANES);
+        if let Weights::Own(weights) = std::mem::replace(&mut dense.weights, Weights::Scaled(to)) {
+            self.excite(squeeze, pool, map, Scales::Weights { weights, inputs: conv.inputs, blocks, to });
+        }
+        let next = self.finish(dense, conv.outputs, tail)?;
         self.heap.give_back(to);
         self.heap.give_back(map.part);
         Ok(Some((next, used + 1)))

@@ -2,6 +2,7 @@
 
 use pipe_network::{Activation, Attention, Folded, LayerNorm, Tokens};
 
+use super::dense::Window;
 use super::map::Map;
 use super::{Planned, Planner, Tail, Unsupported};
 use crate::kernels::LANES;
@@ -62,7 +63,8 @@ impl<'a> Planner<'a> {
         // Queries are divided by the root of their length here, once.
         let factor = 1.0 / (each as f32).sqrt();
         let factors: Vec<f32> = (0..3 * channels).map(|output| if output < channels { factor } else { 1.0 }).collect();
-        let dense = self.product(&folded.scaled(&factors), (channels, 3 * channels), Activation::Identity, x);
+        let dense =
+            self.product(&folded.scaled(&factors), Window::point(channels, 3 * channels, x), Activation::Identity, x);
         let qkv = self.finish(dense, 3 * channels, Tail::default())?;
         let places = x.width;
         let padded = places.next_multiple_of(LANES);

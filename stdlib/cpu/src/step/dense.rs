@@ -17,9 +17,7 @@ pub(crate) struct Dense {
     pub(crate) taps: Taps,
     /// Whether rows of the input follow one another as their pixels do.
     pub(crate) is_flat: bool,
-    pub(crate) weights: Vectors,
-    /// Where weights that depend on the photo are found instead.
-    pub(crate) scaled: Option<usize>,
+    pub(crate) weights: Weights,
     pub(crate) bias: Vectors,
     /// Blocks of output channels.
     pub(crate) blocks: usize,
@@ -28,6 +26,14 @@ pub(crate) struct Dense {
     pub(crate) out: Grid,
     pub(crate) residual: Option<Grid>,
     pub(crate) epilogue: Epilogue,
+}
+
+/// Where the weights of a product are.
+#[derive(Debug)]
+pub(crate) enum Weights {
+    Own(Vectors),
+    /// At this place of the memory: they depend on the photo.
+    Scaled(usize),
 }
 
 impl Dense {
@@ -42,9 +48,9 @@ impl Dense {
     pub(super) fn panel(&self, memory: &mut Memory, kernels: &Kernels, block: usize, rows: Range<usize>, out: Grid) {
         let vectors = kernels.panel.min(self.blocks - block);
         let at = block * self.taps.count() * LANES;
-        let weights = match self.scaled {
-            None => Source::Slice(&self.weights.numbers()[at..]),
-            Some(scaled) => Source::Memory(scaled + at),
+        let weights = match &self.weights {
+            Weights::Own(weights) => Source::Slice(&weights.numbers()[at..]),
+            Weights::Scaled(place) => Source::Memory(place + at),
         };
         let (calls, width, height) =
             if self.is_flat { (1, self.width, rows.len()) } else { (rows.len(), self.width, 1) };

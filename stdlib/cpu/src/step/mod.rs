@@ -11,7 +11,7 @@ mod pool;
 
 pub(crate) use attention::{Attention, Tokens};
 pub(crate) use clear::Clear;
-pub(crate) use dense::Dense;
+pub(crate) use dense::{Dense, Weights};
 pub(crate) use depthwise::{Depthwise, Input, Ring};
 pub(crate) use excite::{Excite, Scales};
 pub(crate) use norm::LayerNorm;
