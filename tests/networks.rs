@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::hashed::uniform;
 use crate::common::{fixture, json_fixture, real_data};
 use pipe_cpu::{Isa, Plan, Worker};
-use pipe_network::{NETWORKS, Naming, Network, Variant, Weights, WeightsError, network};
+use pipe_network::{NETWORKS, Naming, Network, Pool, Variant, Weights, WeightsError, network};
 use pipe_nn::{Backbone, ComputeDevice};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
@@ -226,15 +226,22 @@ fn files_that_are_no_weights_are_told_and_run_nothing() {
 
 #[test]
 fn patches_of_a_transformer_as_in_torchvision() {
-    let network = network("vit_b_16").unwrap();
+    let whole = network("vit_b_16").unwrap();
+    let network = whole.clone().pooled(Pool::Keep);
     let described = &json_fixture("backbones.json")["networks"]["vit_b_16"];
-    let (weights, _) = weights("vit_b_16", described, &network);
+    let (weights, _) = weights("vit_b_16", described, &whole);
+    let weights = weights.without_classifier(&whole);
     let numbers = fixture("backbones.safetensors");
     let expected = tensor(&SafeTensors::deserialize(&numbers).unwrap(), "vit_b_16/patches");
     let images = images("backbones/input_224", [2, 3, 224, 224]);
-    let map = worker(&network, &weights, 224, 224, Isa::best()).last_map(planes(&images, 224, 224));
-    let patches: Vec<f32> = map.chunks_exact(768).skip(1).take(8).flat_map(|token| token[..64].to_vec()).collect();
-    close(&patches, &expected, "patches");
+    let map = worker(&network, &weights, 224, 224, Isa::best()).features(planes(&images, 224, 224));
+    assert_eq!(map.len(), 14 * 14 * 768);
+    let some =
+        |map: &[f32]| -> Vec<f32> { map.chunks_exact(768).take(8).flat_map(|token| token[..64].to_vec()).collect() };
+    close(&some(&map), &expected, "patches");
+    let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu);
+    let by_burn = burn.features(images[..3 * 224 * 224].to_vec(), 1, 224, 224);
+    close(&some(&by_burn), &expected, "patches by Burn");
 }
 
 #[test]

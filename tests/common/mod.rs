@@ -3,6 +3,7 @@
 
 pub(crate) mod hashed;
 pub(crate) mod photos;
+pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::fs;

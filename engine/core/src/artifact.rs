@@ -115,6 +115,9 @@ pub struct Collection {
     pub meta: Value,
     /// The rows left out because they could not be computed.
     pub skipped: Vec<Skipped>,
+    /// Blobs that `meta` tells of, by name: `weights` of a backbone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, Digest>,
 }
 
 impl Collection {
@@ -180,9 +183,11 @@ impl Artifact {
     /// The blobs that it is made of besides its JSON; items aside.
     pub(crate) fn parts(&self) -> Vec<Digest> {
         match self {
-            Self::Document(document) => document.parts.values().copied().collect(),
+            Self::Document(Document { parts, .. }) | Self::Collection(Collection { parts, .. }) => {
+                parts.values().copied().collect()
+            }
             Self::Files(files) => files.files.values().copied().collect(),
-            Self::Records(_) | Self::Collection(_) => Vec::new(),
+            Self::Records(_) => Vec::new(),
         }
     }
 }

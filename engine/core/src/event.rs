@@ -38,6 +38,17 @@ pub enum Event {
         /// Items that were in the store.
         reused: usize,
     },
+    /// A node fetches a file from the web.
+    Download {
+        /// The node.
+        node: String,
+        /// The file, as the pipeline names it, without its digest.
+        file: String,
+        /// Bytes that are there.
+        done: u64,
+        /// Bytes in all, where the host says so.
+        total: Option<u64>,
+    },
     /// A node that trains finished an epoch.
     Epoch {
         /// The node.

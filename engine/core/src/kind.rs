@@ -3,12 +3,13 @@
 //! A kind is its params struct. It is a [`Source`] (reads the world), a [`Whole`] (artifacts in,
 //! artifacts out) or a [`Map`] (item by item: the engine caches, batches and streams).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use pipe_lang::{Language, Library};
 use pipe_spec::{ArtifactType, KindSpec, Ports, ShapeError};
-use pipe_store::Store;
+use pipe_store::{Digest, Store};
 use pipe_world::World;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -76,23 +77,33 @@ pub trait Whole: Kind {
 
 /// A kind that computes one item from one item. It has one input and one output.
 pub trait Map: Kind {
-    /// Gets ready to compute: loads weights, finds the device.
+    /// Gets ready to compute: loads weights, finds the device. `before` is how the items that come in
+    /// are made, so that it may warn of what does not go together.
     ///
     /// # Errors
     /// Why it could not.
-    fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure>;
+    fn open(&self, before: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure>;
 
     /// What a reader of the items must know of how they are made. `before` is the same of the
-    /// input; `null` for records.
+    /// input; nothing for records.
     ///
     /// # Errors
     /// Why it could not be told.
-    fn meta(&self, before: &Value, job: &Job<'_>) -> Result<Value, Failure>;
+    fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure>;
 
     /// What to do with an item that cannot be computed.
     fn on_error(&self) -> OnError {
         OnError::Fail
     }
+}
+
+/// How the items of a collection are made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Meta {
+    /// For a reader of the items; `null` where there is nothing to tell.
+    pub json: Value,
+    /// Blobs in the store that `json` tells of, by name. They stay as long as the items do.
+    pub parts: BTreeMap<String, Digest>,
 }
 
 /// A map that is ready to compute.
@@ -331,17 +342,17 @@ impl<K: Whole> ErasedWhole for K {
 }
 
 pub(crate) trait ErasedMap: Send + Sync {
-    fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure>;
-    fn meta(&self, before: &Value, job: &Job<'_>) -> Result<Value, Failure>;
+    fn open(&self, before: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure>;
+    fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure>;
     fn on_error(&self) -> OnError;
 }
 
 impl<K: Map> ErasedMap for K {
-    fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
-        Map::open(self, job)
+    fn open(&self, before: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
+        Map::open(self, before, job)
     }
 
-    fn meta(&self, before: &Value, job: &Job<'_>) -> Result<Value, Failure> {
+    fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure> {
         Map::meta(self, before, job)
     }
 

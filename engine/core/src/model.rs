@@ -28,6 +28,8 @@ pub struct ModelWeights {
     pub name: String,
     /// SPDX's name of the licence.
     pub license: &'static str,
+    /// The images that they were trained on, as params.
+    pub expects: String,
     /// The nodes that feed them what they expect.
     pub nodes: Vec<ModelNode>,
 }

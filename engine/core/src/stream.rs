@@ -14,13 +14,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use pipe_store::{Digest, ItemEntry};
-use serde_json::Value;
 
 use crate::graph::packs_of;
 use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
-use crate::{Collection, Failure, ItemError, ItemFailure, Job, OnError, Pace, Records, Skipped, Stage, Worker};
+use crate::{Collection, Failure, ItemError, ItemFailure, Job, Meta, OnError, Pace, Records, Skipped, Stage, Worker};
 
 /// One map of a chain.
 pub(crate) struct Link<'a> {
@@ -79,6 +78,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
     let at_end = |failure: Failure| (end, failure);
     let keys = item_keys(links, records).map_err(|failure| (0, failure))?;
     let last = keys.last().ok_or_else(|| at_end(Failure::new("pipe::internal", "a chain without stages")))?;
+    let mut metas = metas(links, job)?;
     let mut found: HashMap<Digest, Digest> = HashMap::new();
     let mut packs: BTreeSet<Digest> = BTreeSet::new();
     for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
@@ -102,7 +102,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
     if !missing.is_empty() {
         let open = |(at, link): (usize, &Link<'_>)| {
             let job = Job { folder: link.folder, ..job.clone() };
-            link.map.open(&job).map_err(|failure| (at, failure))
+            link.map.open(&metas[at], &job).map_err(|failure| (at, failure))
         };
         let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         let starts = starts(&keys, &missing, records, job);
@@ -139,7 +139,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
         job.checkpoint().map_err(at_end)?;
     }
     let unsettled = broken.values().any(|broken| broken.passing);
-    let collection = collect(links, records, last, &found, &broken, job)?;
+    let collection = collect(links, records, last, &found, &broken, metas.pop().unwrap_or_default())?;
     // Rows that share an item with another count as reused.
     let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
     let packs = if missing.is_empty() {
@@ -149,6 +149,16 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
         packs_of(job.store, &collection.items).ok_or_else(|| at_end(Failure::lost("some items")))?
     };
     Ok(Streamed { collection, packs, reused, computed, unsettled })
+}
+
+/// How the items are made before each stage, and behind the last.
+fn metas(links: &[Link<'_>], job: &Job<'_>) -> Result<Vec<Meta>, StageFailure> {
+    let mut metas = vec![Meta::default()];
+    for (at, link) in links.iter().enumerate() {
+        let job = Job { folder: link.folder, ..job.clone() };
+        metas.push(link.map.meta(&metas[at], &job).map_err(|failure| (at, failure))?);
+    }
+    Ok(metas)
 }
 
 /// The keys of every row's item after each stage.
@@ -325,12 +335,8 @@ fn collect(
     keys: &[Digest],
     found: &HashMap<Digest, Digest>,
     broken: &HashMap<Digest, Broken>,
-    job: &Job<'_>,
+    meta: Meta,
 ) -> Result<Collection, StageFailure> {
-    let mut meta = Value::Null;
-    for (at, link) in links.iter().enumerate() {
-        meta = link.map.meta(&meta, job).map_err(|failure| (at, failure))?;
-    }
     let skip = links.iter().any(|link| link.map.on_error() == OnError::Skip);
     let Records { classes, rows } = records;
     if broken.values().any(|broken| broken.lost) {
@@ -364,5 +370,6 @@ fn collect(
         return Err((first, failure));
     }
     let skipped = failures.into_iter().map(|failure| Skipped { id: failure.id, reason: failure.reason }).collect();
-    Ok(Collection { records: Records { classes: classes.clone(), rows: kept }, items, meta, skipped })
+    let Meta { json: meta, parts } = meta;
+    Ok(Collection { records: Records { classes: classes.clone(), rows: kept }, items, meta, skipped, parts })
 }

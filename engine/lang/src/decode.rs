@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_spec::{Choice, Field, Shape};
+use pipe_spec::{Choice, Field, RemoteFile, Shape};
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
@@ -33,6 +33,7 @@ impl Decoder<'_> {
             Shape::Text { pattern } => self.text(tree, pattern.as_ref(), path),
             Shape::Choice(words) => self.choice(tree, words, path),
             Shape::File | Shape::Folder | Shape::Tree => self.path(tree, shape, path),
+            Shape::Remote => self.remote(tree, path),
             Shape::List { item, min, max } => self.list(tree, item, *min, *max, path),
             Shape::Struct(fields) => self.fields(tree, fields, path),
             Shape::Map(value) => self.map(tree, value, path),
@@ -125,6 +126,19 @@ impl Decoder<'_> {
             (false, _) => format!("looked for {}; a relative path starts where it is written", full.display()),
         };
         self.problem(tree, "pipe::file_not_found", message, "not found", Some(help))
+    }
+
+    fn remote(&mut self, tree: &Tree, path: &str) -> Option<Value> {
+        let Some(scalar) = scalar(tree).filter(|scalar| RemoteFile::is_meant(&scalar.text)) else {
+            return self.wrong_type(tree, "the address of a file", path);
+        };
+        match RemoteFile::parse(&scalar.text) {
+            Ok(remote) => Some(Value::String(remote.text().to_owned())),
+            Err(error) => {
+                let message = format!("`{}` {}", scalar.text, error.what);
+                self.problem(tree, "pipe::remote_file", message, "this file", Some(error.help))
+            }
+        }
     }
 
     fn list(&mut self, tree: &Tree, item: &Shape, min: Option<usize>, max: Option<usize>, path: &str) -> Option<Value> {
@@ -285,6 +299,7 @@ fn likeness(tree: &Tree, shape: &Shape) -> usize {
         (Node::Map(_), Shape::Map(_)) | (Node::List(_), Shape::List { .. }) | (_, Shape::Any) => 1,
         (Node::Scalar(scalar), shape) => match shape {
             Shape::Null if scalar.is_null() => 6,
+            Shape::Remote if RemoteFile::is_meant(&scalar.text) => 6,
             Shape::Choice(words) if words.iter().any(|word| word.name == scalar.text) => 5,
             Shape::Bool if scalar.as_bool().is_some() => 4,
             Shape::Int { .. } if scalar.as_int().is_some() => 4,

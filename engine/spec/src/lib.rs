@@ -8,10 +8,12 @@ mod artifact;
 mod kind;
 mod path;
 mod ports;
+mod remote;
 mod shape;
 
 pub use artifact::ArtifactType;
 pub use kind::KindSpec;
 pub use path::{FilePath, FolderPath, TreePath};
 pub use ports::{Many, More, Port, Ports, Typed, types};
+pub use remote::{RemoteError, RemoteFile};
 pub use shape::{Choice, Field, Shape, ShapeError};

@@ -7,7 +7,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::RemoteFile;
 use crate::path::{FILE_FORMAT, FOLDER_FORMAT, TREE_FORMAT};
+use crate::remote::REMOTE_FORMAT;
 
 /// What may be written for a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +47,8 @@ pub enum Shape {
     Folder,
     /// A path to a file or a folder.
     Tree,
+    /// A [`RemoteFile`].
+    Remote,
     /// A sequence.
     List {
         /// What each element is.
@@ -152,6 +156,7 @@ impl Shape {
                 Some(FILE_FORMAT) => Self::File,
                 Some(FOLDER_FORMAT) => Self::Folder,
                 Some(TREE_FORMAT) => Self::Tree,
+                Some(REMOTE_FORMAT) => Self::Remote,
                 _ => Self::Text {
                     pattern: schema.get("pattern").and_then(Value::as_str).map(|pattern| {
                         let example = schema.get("examples").and_then(|all| all.get(0)).and_then(Value::as_str);
@@ -220,6 +225,10 @@ impl Shape {
         Ok(match (self, value) {
             (Self::File | Self::Tree, Value::String(path)) => Some(content(path)?),
             (Self::Folder, Value::String(_)) => None,
+            (Self::Remote, Value::String(text)) => {
+                let digest = RemoteFile::parse(text).map(|remote| format!("sha256:{}", remote.sha256()));
+                Some(digest.unwrap_or_else(|_| text.clone()).into())
+            }
             (Self::List { item, .. }, Value::Array(values)) => {
                 let mut kept = Vec::new();
                 for value in values {
@@ -281,6 +290,7 @@ impl Shape {
     fn fits(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Choice(words), Value::String(text)) => words.iter().any(|word| &word.name == text),
+            (Self::Remote, Value::String(text)) => RemoteFile::is_meant(text),
             (Self::Text { .. } | Self::File | Self::Folder | Self::Tree, Value::String(_))
             | (Self::Bool, Value::Bool(_))
             | (Self::Null, Value::Null)
@@ -332,6 +342,7 @@ impl fmt::Display for Shape {
             Self::File => write!(f, "path to a file"),
             Self::Folder => write!(f, "path to a folder"),
             Self::Tree => write!(f, "path to a file or folder"),
+            Self::Remote => write!(f, "hub:… or https://… with #sha256=…"),
             Self::List { item, min, max } => match (min, max) {
                 (Some(min), Some(max)) if min == max => write!(f, "list of {min} × {item}"),
                 _ => write!(f, "list of {item}"),

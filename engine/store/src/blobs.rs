@@ -24,7 +24,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// Moves a file from [`Store::work_folder`] into the store and returns the digest of its bytes.
+    /// Moves a file from [`Store::work_folder`] or [`Store::lock_part`] into the store and returns the digest of its bytes.
     ///
     /// # Errors
     /// When the file system refuses.

@@ -27,7 +27,7 @@ use std::sync::Mutex;
 pub use digest::{Digest, Hasher};
 pub use error::StoreError;
 pub use index::ItemEntry;
-pub use lock::{KeyLock, UseLock};
+pub use lock::{KeyLock, PartLock, UseLock};
 pub use sweep::{Swept, Usage};
 pub use verify::{Damage, Verified};
 pub use work::WorkFolder;

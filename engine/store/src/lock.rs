@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Held while one thing is computed, so that others wait for it rather than compute it too.
 ///
 /// Its file is that of the key's first digits and stays there: keys that share them only wait for
-/// each other. Nobody waits for a lock while holding one, so no two can wait for each other forever.
+/// each other. Nobody waits for another while holding one, so no two can wait for each other forever.
 #[derive(Debug)]
 pub struct KeyLock {
     _file: File,
@@ -28,7 +28,32 @@ pub struct UseLock {
     _file: File,
 }
 
+/// Held while a file grows that is fetched in parts, perhaps over several runs.
+#[derive(Debug)]
+pub struct PartLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl PartLock {
+    /// Where the file grows. What is there is a day old at most.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Store {
+    /// Waits for the lock of a file that is fetched in parts. `waiting` is as for [`Store::lock_key`].
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn lock_part(&self, name: &str, waiting: impl FnMut() -> bool) -> Result<Option<PartLock>, StoreError> {
+        let path = self.root.join("tmp").join(format!("part-{name}"));
+        let lock = path.with_extension("lock");
+        let refused = |error| StoreError::new("lock", &lock, error);
+        Ok(wait(&lock, waiting).map_err(refused)?.map(|file| PartLock { path, _file: file }))
+    }
+
     /// Waits for the lock of that key. `waiting` is called whenever it is held by someone else, and
     /// says whether to go on waiting; `None` when not.
     ///

@@ -24,28 +24,20 @@ impl Worker {
         self.plan.size()
     }
 
-    /// The features of an image.
+    /// The features of an image; where the network keeps several places, those of each one after
+    /// another.
     ///
     /// `fill` writes a row: it gets the channel, the row's number and its pixels, which are to be
     /// normalised as the weights want it.
     pub fn features(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> Vec<f32> {
         self.run(fill, self.plan.until_features);
-        self.read(self.plan.features, 0)
+        self.read(self.plan.features)
     }
 
     /// The features of an image, and its logits where the weights have a classifier.
     pub fn logits(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> (Vec<f32>, Option<Vec<f32>>) {
         self.run(fill, self.plan.steps.len());
-        (self.read(self.plan.features, 0), self.plan.logits.map(|logits| self.read(logits, 0)))
-    }
-
-    /// The last map before the features, `[places, channels]`: of a transformer the tokens, the class
-    /// token first.
-    pub fn last_map(&mut self, fill: impl FnMut(usize, usize, &mut [f32])) -> Vec<f32> {
-        self.run(fill, self.plan.until_features);
-        let map = self.plan.last;
-        let places = (0..map.height).flat_map(|y| (0..map.width).map(move |x| y * map.row + x * LANES));
-        places.flat_map(|place| self.read(map, place)).collect()
+        (self.read(self.plan.features), self.plan.logits.map(|logits| self.read(logits)))
     }
 
     fn run(&mut self, mut fill: impl FnMut(usize, usize, &mut [f32]), steps: usize) {
@@ -64,11 +56,12 @@ impl Worker {
         }
     }
 
-    /// The channels of a place.
-    fn read(&self, map: Map, place: usize) -> Vec<f32> {
+    /// The numbers of a map, the channels of each place one after another.
+    fn read(&self, map: Map) -> Vec<f32> {
         let numbers = self.memory.numbers();
-        (0..map.channels)
-            .map(|channel| numbers[map.at + place + channel / LANES * map.plane + channel % LANES])
-            .collect()
+        let places = (0..map.height).flat_map(|y| (0..map.width).map(move |x| map.at + y * map.row + x * LANES));
+        let channels =
+            |place| (0..map.channels).map(move |channel| place + channel / LANES * map.plane + channel % LANES);
+        places.flat_map(channels).map(|at| numbers[at]).collect()
     }
 }

@@ -26,6 +26,8 @@ pub enum Block {
     Tokens(Tokens),
     /// The first place alone.
     FirstToken,
+    /// All places but the first.
+    PatchTokens,
     /// The mean over all places.
     Mean,
 }

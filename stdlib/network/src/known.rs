@@ -37,33 +37,56 @@ pub enum Normalization {
     Half,
 }
 
+impl KnownWeights {
+    /// Their library and what they are called there: `torchvision IMAGENET1K_V1`.
+    pub fn published_as(&self) -> String {
+        let library = match self.library {
+            Naming::Torchvision => "torchvision",
+            Naming::Timm => "timm",
+        };
+        format!("{library} {}", self.name)
+    }
+
+    /// What they are called, their library first: `torchvision/resnet18`, `timm/resnet18.a1_in1k`.
+    pub fn full_name(&self) -> String {
+        match self.library {
+            Naming::Torchvision => format!("torchvision/{}", self.network),
+            Naming::Timm => format!("timm/{}", self.name),
+        }
+    }
+}
+
 /// The usual weights of a network.
 pub fn known_weights(network: &str) -> Vec<KnownWeights> {
-    let of_torchvision =
-        TORCHVISION.iter().filter(|row| row.0 == network).map(|&(network, name, size, resize, filter)| KnownWeights {
-            network,
-            library: Naming::Torchvision,
-            name,
-            size,
-            crop: size as f64 / resize as f64,
-            filter,
-            normalization: Normalization::Imagenet,
-            is_tensorflows: false,
-            license: "BSD-3-Clause",
-        });
-    let of_timm =
-        TIMM.iter().filter(|row| row.0 == network).map(|&(network, name, size, crop, normalization)| KnownWeights {
-            network,
-            library: Naming::Timm,
-            name,
-            size,
-            crop,
-            filter: "bicubic",
-            normalization,
-            is_tensorflows: name.starts_with("tf_"),
-            license: "Apache-2.0",
-        });
-    of_torchvision.chain(of_timm).collect()
+    all_known_weights().filter(|known| known.network == network).collect()
+}
+
+/// The usual weights of all networks.
+pub fn all_known_weights() -> impl Iterator<Item = KnownWeights> {
+    let of_torchvision = TORCHVISION.iter().map(|&(network, name, size, resize, filter)| KnownWeights {
+        network,
+        library: Naming::Torchvision,
+        name,
+        size,
+        // Rounded down, so that dividing by it gives the whole of `resize`.
+        crop: (size as f64 / resize as f64 * 1e6).floor() / 1e6,
+        filter,
+        normalization: Normalization::Imagenet,
+        is_tensorflows: false,
+        license: "BSD-3-Clause",
+    });
+    let of_timm = TIMM.iter().map(|&(network, name, size, crop, normalization)| KnownWeights {
+        network,
+        library: Naming::Timm,
+        name,
+        size,
+        crop,
+        filter: "bicubic",
+        normalization,
+        is_tensorflows: name.starts_with("tf_"),
+        license: "Apache-2.0",
+    });
+    of_torchvision.chain(of_timm)
 }
 
 /// Network, weights, size after the crop, the shorter side before, filter.

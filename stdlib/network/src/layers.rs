@@ -41,6 +41,11 @@ impl Network {
         table.rows.pop()
     }
 
+    /// Channels, height and width of the features.
+    pub(crate) fn feature_map(&self, height: usize, width: usize) -> Option<Map> {
+        self.table(height, width).map(|(.., features)| features)
+    }
+
     /// The layers, the last map and the features.
     fn table(&self, height: usize, width: usize) -> Option<(Table, Map, Map)> {
         let mut table = Table::default();
@@ -108,6 +113,7 @@ impl Table {
                 map
             }
             Block::FirstToken | Block::Mean => [channels, 1, 1],
+            Block::PatchTokens => [channels, height, width.checked_sub(1)?],
         })
     }
 

@@ -67,7 +67,7 @@ impl Block {
                 let scale = residual.scale.iter();
                 specs.extend(scale.map(|name| TensorSpec::new(name.clone(), vec![channels, 1, 1], Role::Scale)));
             }
-            Self::MaxPool(_) | Self::Concat(_) | Self::FirstToken | Self::Mean => {}
+            Self::MaxPool(_) | Self::Concat(_) | Self::FirstToken | Self::PatchTokens | Self::Mean => {}
         }
     }
 

@@ -97,6 +97,12 @@ fn list(problems: &[WeightProblem]) -> String {
 }
 
 impl Weights {
+    /// Without those of a network's classifier.
+    pub fn without_classifier(mut self, network: &Network) -> Self {
+        network.classifier_tensors().iter().for_each(|spec| drop(self.0.remove(&spec.name)));
+        self
+    }
+
     /// Reads a network's weights from a safetensors file or one that `torch.save` wrote: a state
     /// dict, or a checkpoint that holds one. Names are torchvision's or timm's, behind any prefix
     /// that all have (`module.`, `state_dict.`). A classifier may be there, or not at all; one for

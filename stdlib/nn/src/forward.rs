@@ -40,6 +40,7 @@ enum Layer<B: Backend> {
     /// The class token with its position, and the positions of the others.
     Tokens(Tensor<B, 4>, Tensor<B, 4>),
     FirstToken,
+    PatchTokens,
     Mean,
 }
 
@@ -116,8 +117,9 @@ impl<B: Backend> Forward<B> {
     }
 }
 
-fn numbers<B: Backend>(tensor: Tensor<B, 4>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().unwrap_or_default()
+/// The numbers of a map, the channels of each place one after another.
+fn numbers<B: Backend>(map: Tensor<B, 4>) -> Vec<f32> {
+    map.permute([0, 2, 3, 1]).into_data().convert::<f32>().into_vec().unwrap_or_default()
 }
 
 /// The mean over height and width.
@@ -157,6 +159,7 @@ impl<B: Backend> Builder<'_, B> {
             Block::Concat(branches) => Layer::Concat(branches.iter().map(|branch| self.layers(branch)).collect()),
             Block::Tokens(tokens) => self.tokens(tokens),
             Block::FirstToken => Layer::FirstToken,
+            Block::PatchTokens => Layer::PatchTokens,
             Block::Mean => Layer::Mean,
         }
     }
@@ -300,6 +303,10 @@ fn apply<B: Backend>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
             Tensor::cat(vec![class.clone().repeat_dim(0, count), x], 2)
         }
         Layer::FirstToken => x.narrow(2, 0, 1),
+        Layer::PatchTokens => {
+            let places = x.dims()[2];
+            x.narrow(2, 1, places - 1)
+        }
         Layer::Mean => average(x),
     })
 }

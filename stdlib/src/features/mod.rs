@@ -1,12 +1,19 @@
 //! From pixels to feature vectors.
 
 mod backbone;
+mod contract;
 pub(crate) mod files;
+mod model;
 mod models;
+mod normalize;
 mod on_cpu;
 mod on_gpu;
 mod vector;
+mod weights;
 
-pub use backbone::{BackboneFeatures, Model, Normalize, Variant, WeightsFrom};
+pub use backbone::{BackboneFeatures, Pool, Variant};
+pub use model::Model;
 pub(crate) use models::models;
+pub use normalize::Normalize;
 pub(crate) use vector::{decode as decode_features, encode as encode_features};
+pub use weights::WeightsFrom;

@@ -1,9 +1,10 @@
 //! What `pipe models` lists: the networks that are described, and their usual weights.
 
 use pipe_core::{Kind, Model, ModelLayer, ModelNode, ModelWeights};
-use pipe_network::{KnownWeights, LayerRow, NETWORKS, Naming, Normalization, known_weights, network};
+use pipe_network::{KnownWeights, LayerRow, NETWORKS, known_weights, network};
 
 use super::BackboneFeatures;
+use super::normalize::{of_known, written};
 use crate::preprocess::PreprocessImage;
 
 /// Every network.
@@ -39,25 +40,15 @@ fn layer(row: LayerRow) -> ModelLayer {
 
 /// Weights with the params that feed them what they expect.
 fn weights(known: &KnownWeights) -> ModelWeights {
-    let library = match known.library {
-        Naming::Torchvision => "torchvision",
-        Naming::Timm => "timm",
-    };
-    let normalize = match known.normalization {
-        Normalization::Imagenet => "imagenet".to_owned(),
-        Normalization::Half => "{ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }".to_owned(),
-    };
+    let (mean, std) = of_known(known.normalization);
+    let normalize = written(mean, std);
     let variant = if known.is_tensorflows { ", variant: tensorflow" } else { "" };
-    let images = format!(
-        "{{ size: {}, filter: {}, fit: cover, crop_pct: {} }}",
-        known.size,
-        known.filter,
-        (known.crop * 1e6).round() / 1e6
-    );
+    let images = format!("{{ preset: {} }}", known.full_name());
     let features = format!("{{ model: {}, normalize: {normalize}{variant} }}", known.network);
     ModelWeights {
-        name: format!("{library} {}", known.name),
+        name: known.published_as(),
         license: known.license,
+        expects: format!("size: {}, filter: {}, fit: cover, crop_pct: {}", known.size, known.filter, known.crop),
         nodes: vec![
             ModelNode { kind: PreprocessImage::NAME, with: images },
             ModelNode { kind: BackboneFeatures::NAME, with: features },

@@ -6,8 +6,8 @@ use pipe_core::{ItemError, Pace, Stage, Worker};
 use pipe_cpu::{Isa, Plan};
 use pipe_network::{Network, Weights};
 
-use super::backbone::Scaling;
 use super::encode_features;
+use super::normalize::Scaling;
 use crate::preprocess::Pixels;
 
 /// A network with its weights.

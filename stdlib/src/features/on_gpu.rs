@@ -4,8 +4,8 @@ use pipe_core::{ItemError, Pace, Stage, Worker};
 use pipe_network::{Network, Weights};
 use pipe_nn::{Backbone, ComputeDevice};
 
-use super::backbone::Scaling;
 use super::encode_features;
+use super::normalize::Scaling;
 use crate::preprocess::Pixels;
 
 /// Images that a GPU gets at once.
@@ -16,12 +16,11 @@ const BATCH: usize = 64;
 pub(super) struct OnGpu {
     backbone: Backbone,
     scaling: Scaling,
-    features: usize,
 }
 
 impl OnGpu {
     pub(super) fn new(network: &Network, weights: &Weights, device: ComputeDevice, scaling: Scaling) -> Self {
-        Self { backbone: Backbone::new(network, weights, device), scaling, features: network.features }
+        Self { backbone: Backbone::new(network, weights, device), scaling }
     }
 }
 
@@ -53,6 +52,10 @@ impl Worker for OnGpu {
             self.scaling.channel(channel, &image.rgb, out);
         }
         let features = self.backbone.features(planes, batch, height, width);
-        features.chunks_exact(self.features).take(count).map(|features| Ok(encode_features(features))).collect()
+        features
+            .chunks_exact(features.len() / batch)
+            .take(count)
+            .map(|features| Ok(encode_features(features)))
+            .collect()
     }
 }

@@ -15,19 +15,32 @@ use super::Pixels;
 /// The most bytes that one decoded image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Decodes an image; with `orient`, turned as its EXIF tag says; with a `background`, that colour is seen
-/// through what is transparent. Of several frames the first.
-pub(super) fn decode(bytes: &[u8], orient: bool, background: Option<[u8; 3]>) -> Result<Pixels, String> {
+/// How an image is to be decoded.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// Turned as its EXIF tag says.
+    pub(super) orient: bool,
+    /// The colour that is seen through what is transparent.
+    pub(super) background: Option<[u8; 3]>,
+    /// What an image of some width and height will be resized to: a JPEG of at least twice that size is
+    /// decoded at a part of its own.
+    pub(super) wanted: Option<&'a Wanted<'a>>,
+}
+
+type Wanted<'a> = dyn Fn(usize, usize) -> (usize, usize) + 'a;
+
+/// Decodes an image; of several frames the first.
+pub(super) fn decode(bytes: &[u8], reading: &Reading<'_>) -> Result<Pixels, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }
     let format = image::guess_format(bytes).map_err(|_| not_an_image(bytes))?;
     let (image, orientation) = match format {
-        ImageFormat::Jpeg => jpeg(bytes)?,
-        format => other(bytes, format, background)?,
+        ImageFormat::Jpeg => jpeg(bytes, reading)?,
+        format => other(bytes, format, reading.background)?,
     };
     let mut image = DynamicImage::ImageRgb8(image);
-    if orient {
+    if reading.orient {
         image.apply_orientation(orientation);
     }
     let image = image.into_rgb8();
@@ -35,7 +48,7 @@ pub(super) fn decode(bytes: &[u8], orient: bool, background: Option<[u8; 3]>) ->
 }
 
 /// Strict, since a lenient decoder fills what a truncated file lacks with grey.
-fn jpeg(bytes: &[u8]) -> Result<(RgbImage, Orientation), String> {
+fn jpeg(bytes: &[u8], reading: &Reading<'_>) -> Result<(RgbImage, Orientation), String> {
     let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let broken = |error: DecodeErrors| format!("broken JPEG: {}", format!("{error:?}").trim_matches('"'));
@@ -44,9 +57,36 @@ fn jpeg(bytes: &[u8]) -> Result<(RgbImage, Orientation), String> {
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     refuse_giant(width, height)?;
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    if let Some(wanted) = reading.wanted
+        && let Some(image) = scaled(bytes, info.width, info.height, wanted)?
+    {
+        return Ok((image, orientation));
+    }
     let pixels = decoder.decode().map_err(broken)?;
     let image = RgbImage::from_raw(width, height, pixels).ok_or("broken JPEG: not RGB")?;
-    Ok((image, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((image, orientation))
+}
+
+/// At an eighth, a quarter or a half of its size, the least that is not smaller than what is wanted: of
+/// each 8 x 8 block only the low frequencies are decoded. `None` where that is the whole size, or where
+/// the colours are neither RGB nor grey.
+fn scaled(bytes: &[u8], width: u16, height: u16, wanted: &Wanted<'_>) -> Result<Option<RgbImage>, String> {
+    let (least_width, least_height) = wanted(width.into(), height.into());
+    let side = |side: u16, eighths: usize| (usize::from(side) * eighths).div_ceil(8);
+    let fits = |eighths: &usize| side(width, *eighths) >= least_width && side(height, *eighths) >= least_height;
+    let Some(eighths) = [1, 2, 4].into_iter().find(fits) else { return Ok(None) };
+    let broken = |error: jpeg_decoder::Error| format!("broken JPEG: {error}");
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(MAX_BYTES as usize);
+    let (width, height) = decoder.scale(side(width, eighths) as u16, side(height, eighths) as u16).map_err(broken)?;
+    let pixels = decoder.decode().map_err(broken)?;
+    let pixels = match decoder.info().map(|info| info.pixel_format) {
+        Some(jpeg_decoder::PixelFormat::RGB24) => pixels,
+        Some(jpeg_decoder::PixelFormat::L8) => pixels.into_iter().flat_map(|grey| [grey; 3]).collect(),
+        _ => return Ok(None),
+    };
+    Ok(RgbImage::from_raw(width.into(), height.into(), pixels))
 }
 
 fn other(bytes: &[u8], format: ImageFormat, background: Option<[u8; 3]>) -> Result<(RgbImage, Orientation), String> {

@@ -4,6 +4,7 @@ mod decode;
 pub(crate) mod files;
 mod image;
 mod pixels;
+mod preset;
 mod resize;
 #[cfg(test)]
 mod tests;
@@ -14,5 +15,5 @@ pub use resize::Filter;
 
 /// The pixels of an image file as it is, turned as its EXIF says.
 pub(crate) fn decode_photo(bytes: &[u8]) -> Result<Pixels, String> {
-    decode::decode(bytes, true, None)
+    decode::decode(bytes, &decode::Reading { orient: true, ..Default::default() })
 }

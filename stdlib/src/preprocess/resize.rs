@@ -23,6 +23,16 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// Its name, as it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos3 => "lanczos3",
+        }
+    }
+
     /// The convolution; `None` for the nearest pixel, which is not one.
     fn convolution(self) -> Option<FilterType> {
         match self {
@@ -106,12 +116,19 @@ pub(super) fn cover(
     size: usize,
     filter: Filter,
 ) -> Result<Pixels, String> {
-    let (width, height) = if from.width <= from.height {
-        (side, (side * from.height / from.width).max(1))
-    } else {
-        ((side * from.width / from.height).max(1), side)
-    };
+    let (width, height) = covering(from.width, from.height, side);
     Ok(crop(&stretch(resizer, from, width, height, filter)?, size))
+}
+
+/// The size at which the shorter side is `side`.
+pub(super) fn covering(width: usize, height: usize, side: usize) -> (usize, usize) {
+    if width <= height { (side, (side * height / width).max(1)) } else { ((side * width / height).max(1), side) }
+}
+
+/// The size at which the longer side is `size`.
+pub(super) fn contained(width: usize, height: usize, size: usize) -> (usize, usize) {
+    let shorter = |short: usize, long: usize| rounded(short * size, long).max(1);
+    if width >= height { (size, shorter(height, width)) } else { (shorter(width, height), size) }
 }
 
 /// The middle `size` x `size`; `from` is at least that large.
@@ -131,12 +148,7 @@ pub(super) fn contain(
     filter: Filter,
     color: [u8; 3],
 ) -> Result<Pixels, String> {
-    let shorter = |short: usize, long: usize| rounded(short * size, long).max(1);
-    let (width, height) = if from.width >= from.height {
-        (size, shorter(from.height, from.width))
-    } else {
-        (shorter(from.width, from.height), size)
-    };
+    let (width, height) = contained(from.width, from.height, size);
     let inner = stretch(resizer, from, width, height, filter)?;
     let (left, top) = (half_to_even(size - width), half_to_even(size - height));
     let mut rgb: Vec<u8> = color.repeat(size * size);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use pipe_core::{Demand, Failure, Interrupt, ItemError, Job, Kind, Map, OnError, Pace, Stage, Worker};
+use pipe_core::{Demand, Failure, Interrupt, ItemError, Job, Kind, Map, Meta, OnError, Pace, Stage, Worker};
 use pipe_spec::{TreePath, types};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,13 +141,13 @@ macro_rules! process_kind {
         }
 
         impl Map for $kind {
-            fn open(&self, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
+            fn open(&self, _: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
                 Ok(Box::new(Shop::open(&self.0, $name, $gives, job)?))
             }
 
-            fn meta(&self, before: &Value, _: &Job<'_>) -> Result<Value, Failure> {
+            fn meta(&self, before: &Meta, _: &Job<'_>) -> Result<Meta, Failure> {
                 let mut meta = before.clone();
-                meta["process"] = json!({ "kind": $name, "command": self.0.command });
+                meta.json["process"] = json!({ "kind": $name, "command": self.0.command });
                 Ok(meta)
             }
 

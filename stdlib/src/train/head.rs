@@ -153,7 +153,7 @@ impl Whole for TrainHead {
                 .help("lower the learning rate `lr`"));
         }
         let origin = json!({ "params": self, "rows": { "train": rows, "validation": validation.labels.len() } });
-        let model = model::write(&head, &records.classes, &collection.meta, origin, job)?;
+        let model = model::write(&head, &records.classes, collection, origin, job)?;
         // The last epoch's values at the top level, those of every epoch beside them.
         let mut summary = json!(history.last());
         summary["epochs"] = columns(&history);

@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Document, Failure, Inputs, Job};
+use pipe_core::{Collection, Document, Failure, Inputs, Job};
 use pipe_network::{Network, network};
 use pipe_nn::Head;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde_json::{Value, json};
 
+use crate::features::Pool;
+
 /// Writes a trained head, with how its features are made, as a model.
 pub(super) fn write(
     head: &Head,
     classes: &[String],
-    meta: &Value,
+    features: &Collection,
     training: Value,
     job: &Job<'_>,
 ) -> Result<Document, Failure> {
@@ -27,9 +29,9 @@ pub(super) fn write(
         [("weight", view(vec![head.outputs(), head.features], &weight)?), ("bias", view(vec![head.outputs()], &bias)?)];
     let mut parts = BTreeMap::new();
     parts.insert("head".to_owned(), job.store.put(&serialize(tensors, None).map_err(failed)?)?);
-    if let Some(digest) = meta["backbone"]["weights"]["digest"].as_str().and_then(|digest| digest.parse().ok()) {
-        parts.insert("backbone".to_owned(), digest);
-    }
+    // The weights that the features were made with.
+    parts.extend(features.parts.clone());
+    let meta = &features.meta;
     let activation = if head.classes == 2 { "sigmoid" } else { "softmax" };
     let json = json!({
         "type": "classifier",
@@ -87,5 +89,6 @@ fn own(head: &Head) -> usize {
 }
 
 fn backbone(meta: &Value) -> Option<Network> {
-    network(meta["backbone"]["model"].as_str()?)
+    let pool: Pool = serde_json::from_value(meta["backbone"]["pool"].clone()).unwrap_or_default();
+    Some(network(meta["backbone"]["model"].as_str()?)?.pooled(pool.of_network()))
 }

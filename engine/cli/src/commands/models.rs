@@ -69,7 +69,7 @@ fn show(model: &Model) -> String {
         billions(model.multiply_adds)
     ));
     for weights in &model.weights {
-        text.push_str(&format!("\n{} ({})\n", weights.name, weights.license));
+        text.push_str(&format!("\n{} ({}): {}\n", weights.name, weights.license, weights.expects));
         for node in &weights.nodes {
             text.push_str(&format!("  {:<17}  with: {}\n", node.kind, node.with));
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pipe_core::Event;
 
-use super::summary::{finished_line, name_width, node_line, waiting_line};
+use super::summary::{download_line, finished_line, name_width, node_line, waiting_line};
 use super::{Progress, is_one_of_many};
 use crate::number::{count, counted};
 use crate::output::{self, Lines};
@@ -32,6 +32,12 @@ impl Progress for Plain {
                 if self.spoke.get_or_insert_with(Instant::now).elapsed() >= EVERY {
                     self.spoke = Some(Instant::now());
                     say(&format!("  {node}: {} of {}", count(*done), count(*total)));
+                }
+            }
+            Event::Download { node, file, done, total } => {
+                if self.spoke.get_or_insert_with(Instant::now).elapsed() >= EVERY {
+                    self.spoke = Some(Instant::now());
+                    say(&download_line(node, file, *done, *total));
                 }
             }
             Event::Waiting { node } => say(&waiting_line(node)),

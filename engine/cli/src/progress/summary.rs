@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use console::{StyledObject, style};
 use pipe_core::{Event, NodeReport, NodeStatus};
 
-use crate::number::{count, counted, seconds};
+use crate::number::{bytes, count, counted, seconds};
 
 /// `✓ features  2,386 cached, 1 computed  1.20 s`.
 pub(super) fn node_line(node: &str, report: &NodeReport, width: usize) -> String {
@@ -53,6 +53,14 @@ fn mark(status: NodeStatus) -> StyledObject<&'static str> {
 /// A node waits for another process.
 pub(super) fn waiting_line(node: &str) -> String {
     format!("  {node}: the same is being computed already; waiting")
+}
+
+/// A file comes from the web.
+pub(super) fn download_line(node: &str, file: &str, done: u64, total: Option<u64>) -> String {
+    match total {
+        Some(total) => format!("  {node}: downloading {file}, {} of {}", bytes(done), bytes(total)),
+        None => format!("  {node}: downloading {file}, {}", bytes(done)),
+    }
 }
 
 /// `epoch 3/10  loss 0.412  accuracy 0.870  val_loss 0.430  val_accuracy 0.861`.

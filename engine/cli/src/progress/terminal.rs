@@ -1,6 +1,6 @@
 //! A line a node, with a bar while it works on items.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -13,12 +13,14 @@ use super::summary::{epoch_line, finished_line, name_width, node_line, waiting_l
 pub(super) struct Terminal {
     bars: MultiProgress,
     running: HashMap<String, ProgressBar>,
+    /// The nodes whose bar counts items.
+    over_items: HashSet<String>,
     width: usize,
 }
 
 impl Terminal {
     pub(super) fn new() -> Self {
-        Self { bars: MultiProgress::new(), running: HashMap::new(), width: 0 }
+        Self { bars: MultiProgress::new(), running: HashMap::new(), over_items: HashSet::new(), width: 0 }
     }
 
     fn say(&self, line: &str) {
@@ -40,7 +42,8 @@ impl Progress for Terminal {
             }
             Event::Progress { node, done, total, reused } => {
                 let Some(bar) = self.running.get(node) else { return };
-                if bar.length().is_none() {
+                if !self.over_items.contains(node) {
+                    self.over_items.insert(node.clone());
                     bar.set_style(style(
                         "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left",
                     ));
@@ -51,6 +54,22 @@ impl Progress for Terminal {
                 }
                 bar.set_position(*done as u64);
             }
+            Event::Download { node, file, done, total } => {
+                let Some(bar) = self.running.get(node) else { return };
+                match total {
+                    Some(total) if bar.length().is_none() => {
+                        bar.set_style(style(
+                            "{spinner:.cyan} {prefix}  {msg}  {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left",
+                        ));
+                        bar.set_message(file.clone());
+                        bar.set_length(*total);
+                        bar.set_position(*done);
+                        bar.reset_eta();
+                    }
+                    Some(_) => bar.set_position(*done),
+                    None => bar.set_message(format!("downloading {file}")),
+                }
+            }
             Event::Epoch { node, epoch, epochs, values } => {
                 if let Some(bar) = self.running.get(node) {
                     bar.set_message(epoch_line(*epoch, *epochs, values));
@@ -59,6 +78,7 @@ impl Progress for Terminal {
             Event::Waiting { node } => self.say(&waiting_line(node)),
             Event::Note { node, text } => self.say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => {
+                self.over_items.remove(node);
                 if let Some(bar) = self.running.remove(node) {
                     bar.finish_and_clear();
                 }

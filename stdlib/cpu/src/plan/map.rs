@@ -74,6 +74,7 @@ pub(super) fn output_size(block: &Block, (height, width): (usize, usize)) -> Opt
         }
         Block::Tokens(tokens) => Some((1, tokens.places + 1)),
         Block::Mean | Block::FirstToken => Some((1, 1)),
+        Block::PatchTokens => Some((height, width.checked_sub(1)?)),
         Block::Linear(_) | Block::LayerNorm(_) | Block::SqueezeExcite(_) | Block::Attention(_) => Some((height, width)),
     }
 }

@@ -30,8 +30,6 @@ pub struct Plan {
     /// Steps up to the features; the others are the classifier's.
     pub(crate) until_features: usize,
     pub(crate) features: Map,
-    /// The last map before the features.
-    pub(crate) last: Map,
     pub(crate) logits: Option<Map>,
 }
 
@@ -133,16 +131,7 @@ impl<'a> Planner<'a> {
             }
             _ => None,
         };
-        Ok(Plan {
-            isa: self.isa,
-            steps: self.steps,
-            memory: self.heap.size(),
-            image,
-            until_features,
-            features,
-            last,
-            logits,
-        })
+        Ok(Plan { isa: self.isa, steps: self.steps, memory: self.heap.size(), image, until_features, features, logits })
     }
 
     /// Room for the image, with the border that the first convolution wants.
@@ -225,6 +214,10 @@ impl<'a> Planner<'a> {
             Block::FirstToken => {
                 self.heap.keep(x.part);
                 Ok(Map { height: 1, width: 1, ..x })
+            }
+            Block::PatchTokens => {
+                self.heap.keep(x.part);
+                Ok(Map { at: x.at + LANES, width: x.width.checked_sub(1).ok_or(None)?, ..x })
             }
             Block::SqueezeExcite(block) => {
                 Err(Some(Unsupported::Block(format!("`{}`, which follows no depthwise convolution", block.name))))

@@ -1,0 +1,80 @@
+//! Images as others make them.
+
+use std::borrow::Cow;
+
+use pipe_network::{KnownWeights, all_known_weights};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::PreprocessImage;
+use super::image::Fit;
+use super::resize::Filter;
+
+/// As Keras' `ImageDataGenerator` and `load_img` make images for ImageNet's networks.
+const KERAS: &str = "keras/imagenet";
+
+/// Images as others make them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) enum Preset {
+    Keras,
+    Known(KnownWeights),
+}
+
+impl Preset {
+    /// What is done to photos.
+    pub(super) fn images(&self) -> PreprocessImage {
+        match self {
+            Self::Keras => PreprocessImage { size: 224, filter: Filter::Nearest, ..PreprocessImage::default() },
+            Self::Known(known) => PreprocessImage {
+                size: known.size as u32,
+                filter: if known.filter == "bicubic" { Filter::Bicubic } else { Filter::Bilinear },
+                fit: Fit::Cover,
+                crop_pct: known.crop,
+                ..PreprocessImage::default()
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for Preset {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == KERAS {
+            return Ok(Self::Keras);
+        }
+        let known = all_known_weights().find(|known| known.full_name() == text);
+        known.map(Self::Known).ok_or_else(|| unknown(&text))
+    }
+}
+
+fn unknown(text: &str) -> String {
+    let name = text.rsplit('/').next().unwrap_or_default();
+    let is_near = |known: &KnownWeights| known.network == name || known.name.split('.').next() == Some(name);
+    let near: Vec<String> =
+        all_known_weights().filter(is_near).map(|known| format!("`{}`", known.full_name())).collect();
+    if near.is_empty() {
+        return format!("there is no preset `{text}`; `{KERAS}` is one, and `pipe models` lists the others");
+    }
+    format!("there is no preset `{text}`; there is {}", near.join(" and "))
+}
+
+impl From<Preset> for String {
+    fn from(preset: Preset) -> Self {
+        match preset {
+            Preset::Keras => KERAS.to_owned(),
+            Preset::Known(known) => known.full_name(),
+        }
+    }
+}
+
+impl JsonSchema for Preset {
+    fn schema_name() -> Cow<'static, str> {
+        "Preset".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
