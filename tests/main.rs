@@ -10,11 +10,14 @@ mod contract;
 mod crash;
 mod disk;
 mod docs;
+mod doctor;
 mod errors;
 mod explain;
 mod fetch;
 mod flips;
 mod golden;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod head;
 mod language;
 mod metrics;

@@ -6,7 +6,7 @@ use crate::common::hashed::uniform;
 use crate::common::{fixture, json_fixture, real_data};
 use pipe_cpu::{Isa, Plan, Worker};
 use pipe_network::{NETWORKS, Naming, Network, Pool, Variant, Weights, WeightsError, network};
-use pipe_nn::{Backbone, ComputeDevice};
+use pipe_nn::{Backbone, ComputeDevice, Precision};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde_json::Value;
@@ -116,7 +116,7 @@ fn check(model: &str, network: &Network, weights: &Weights, expected: &SafeTenso
             let (features, logits) = on_cpu(&mut worker(network, weights, height, width, isa), &images);
             compare(isa.name(), &features, &logits);
         }
-        let burn = Backbone::new(network, weights, ComputeDevice::Cpu);
+        let burn = Backbone::new(network, weights, ComputeDevice::Cpu, Precision::F32);
         let (features, logits) = burn.logits(images, count, height, width);
         compare("Burn", &features, &logits.unwrap());
     }
@@ -239,7 +239,7 @@ fn patches_of_a_transformer_as_in_torchvision() {
     let some =
         |map: &[f32]| -> Vec<f32> { map.chunks_exact(768).take(8).flat_map(|token| token[..64].to_vec()).collect() };
     close(&some(&map), &expected, "patches");
-    let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu);
+    let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu, Precision::F32);
     let by_burn = burn.features(images[..3 * 224 * 224].to_vec(), 1, 224, 224);
     close(&some(&by_burn), &expected, "patches by Burn");
 }
@@ -256,7 +256,8 @@ fn real_weights_give_the_golden_vectors() {
     ] {
         let network = network(name).unwrap();
         let (weights, _) = Weights::read(&data.join("weights").join(file), &network).unwrap();
-        let burn = Backbone::new(&network, &weights, ComputeDevice::Cpu).logits(images.clone(), 3, 224, 224);
+        let burn =
+            Backbone::new(&network, &weights, ComputeDevice::Cpu, Precision::F32).logits(images.clone(), 3, 224, 224);
         let mut readers = vec![("Burn", burn.0, burn.1.unwrap_or_default())];
         for isa in Isa::available() {
             let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, isa), &images);

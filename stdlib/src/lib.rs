@@ -43,5 +43,6 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.pipeline("stdlib/transfer", include_str!("../pipelines/transfer.yaml"));
     kinds.pipeline("stdlib/audit", include_str!("../pipelines/audit.yaml"));
     kinds.models(features::models);
+    kinds.checks(device::CHECKS);
     Ok(kinds)
 }

@@ -115,6 +115,10 @@ Examples:
   pipe completions fish | source                                  in ~/.config/fish/config.fish
   pipe completions powershell | Out-String | Invoke-Expression    in $PROFILE")]
     Completions(CompletionsArgs),
+    /// Look at the machine: devices, memory, the store
+    #[command(after_help = "\
+On every GPU a small product is computed and checked. Exit code 1 where something is there and does not work.")]
+    Doctor(DoctorArgs),
     /// Write man pages
     Man(ManArgs),
 }
@@ -177,7 +181,7 @@ pub(crate) struct RunArgs {
     /// Read every file anew, whatever its times say
     #[arg(long)]
     pub(crate) rehash: bool,
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Where to compute: auto, cpu, cuda[:N] or wgpu[:N]
     #[arg(long, env = "PIPE_DEVICE", default_value = "auto")]
     pub(crate) device: Device,
     /// Threads to use [default: one a core]
@@ -269,6 +273,15 @@ pub(crate) struct CleanArgs {
     /// How to write the result
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) info: InfoArgs,
+    /// Compute something small on one device, in this process
+    #[arg(long, hide = true)]
+    pub(crate) attempt: Option<Device>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -82,6 +82,7 @@ fn run(program: &Program) -> ExitCode {
         Command::Schema => commands::schema::schema(program),
         Command::Completions(args) => commands::shells::completions(&args),
         Command::Man(args) => commands::shells::man(&args),
+        Command::Doctor(args) => commands::doctor::doctor(program, &args),
         Command::Init(args) => commands::init::init(&args),
         Command::Status(args) => commands::status::status(program, &args),
         Command::Log(args) => commands::log::log(program, &args),

@@ -13,23 +13,26 @@ pub enum Device {
     Cpu,
     /// The NVIDIA GPU of that number.
     Cuda(usize),
+    /// The GPU of that number through Vulkan, Metal or Direct3D.
+    Wgpu(usize),
 }
 
 /// A word that names no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no device: write auto, cpu, cuda or cuda:N")]
+#[error("`{0}` is no device: write auto, cpu, cuda, cuda:N, wgpu or wgpu:N")]
 pub struct DeviceError(String);
 
 impl FromStr for Device {
     type Err = DeviceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-        match (text, number) {
-            ("auto", _) => Ok(Self::Auto),
-            ("cpu", _) => Ok(Self::Cpu),
-            ("cuda", _) => Ok(Self::Cuda(0)),
-            (_, Some(number)) => Ok(Self::Cuda(number)),
+        let (family, number) = text.split_once(':').unwrap_or((text, "0"));
+        let number = number.parse().ok();
+        match (text, family, number) {
+            ("auto", ..) => Ok(Self::Auto),
+            ("cpu", ..) => Ok(Self::Cpu),
+            (_, "cuda", Some(number)) => Ok(Self::Cuda(number)),
+            (_, "wgpu", Some(number)) => Ok(Self::Wgpu(number)),
             _ => Err(DeviceError(text.to_owned())),
         }
     }
@@ -41,6 +44,7 @@ impl fmt::Display for Device {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::Wgpu(number) => write!(f, "wgpu:{number}"),
         }
     }
 }

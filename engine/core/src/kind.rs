@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Artifact, Failure, Inputs, Job, Model, Records};
+use crate::{Artifact, Checks, Failure, Inputs, Job, Model, Records};
 
 /// What all kinds say of themselves. The struct's doc comment documents the kind, its fields' doc
 /// comments the params.
@@ -188,6 +188,7 @@ pub struct Kinds {
     library: Library,
     writers: Vec<(ArtifactType, FileWriter)>,
     models: Vec<fn() -> Vec<Model>>,
+    checks: Vec<Checks>,
 }
 
 /// Writes an artifact as ordinary files: as the file `to`, or into a new folder of that name.
@@ -268,6 +269,17 @@ impl Kinds {
     /// The networks that kinds know.
     pub fn all_models(&self) -> Vec<Model> {
         self.models.iter().flat_map(|models| models()).collect()
+    }
+
+    /// Adds what kinds need of a machine, for `pipe doctor`.
+    pub fn checks(&mut self, checks: Checks) -> &mut Self {
+        self.checks.push(checks);
+        self
+    }
+
+    /// What kinds need of a machine.
+    pub fn all_checks(&self) -> &[Checks] {
+        &self.checks
     }
 
     /// Says how artifacts of a type are written as ordinary files, where the engine cannot know.

@@ -6,6 +6,7 @@
 
 mod artifact;
 mod artifacts;
+mod check;
 mod clean;
 mod context;
 mod device;
@@ -31,6 +32,7 @@ mod table;
 mod work;
 
 pub use artifact::{Artifact, Collection, Document, Files, Record, Records, Skipped, Split};
+pub use check::{Check, CheckState, Checks};
 pub use clean::clean;
 pub use context::Context;
 pub use device::{Device, DeviceError};

@@ -203,7 +203,9 @@ fn spawn<'scope, 'env>(
 ) -> Receiver<Moving> {
     let batched = stages.iter().position(|stage| stage.pace() != Pace::EveryCore).unwrap_or(stages.len());
     let threads = job.threads.clamp(1, starts.len().max(1));
-    let (send, receive) = sync_channel(2 * threads);
+    // Room for the next batch, so that nobody waits while one is computed.
+    let (size, workers) = pace(&stages[batched..]);
+    let (send, receive) = sync_channel(2 * size.max(threads));
     let next: Arc<AtomicUsize> = Arc::default();
     for _ in 0..threads {
         let (send, next) = (send.clone(), next.clone());
@@ -213,12 +215,11 @@ fn spawn<'scope, 'env>(
     if batched == stages.len() {
         return receive;
     }
-    let pace = pace(&stages[batched..]);
-    let (send, finished) = sync_channel(2 * pace.0.max(threads));
+    let (send, finished) = sync_channel(2 * size.max(threads));
     let receive = Arc::new(Mutex::new(receive));
-    for _ in 0..pace.1 {
+    for _ in 0..workers {
         let (send, receive) = (send.clone(), receive.clone());
-        scope.spawn(move || in_batches(&stages[batched..], batched, pace.0, &receive, &send, job));
+        scope.spawn(move || in_batches(&stages[batched..], batched, size, &receive, &send, job));
     }
     finished
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::driver;
 
+/// The oldest driver that Burn's CUDA works with, as the driver counts: CUDA 12.0.
+const OLDEST_CUDA: i32 = 12_000;
+
 /// A device that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComputeDevice {
@@ -11,12 +14,26 @@ pub enum ComputeDevice {
     Cpu,
     /// The NVIDIA GPU of that number.
     Cuda(usize),
+    /// The GPU of that number through Vulkan, Metal or Direct3D.
+    #[cfg(feature = "wgpu")]
+    Wgpu(crate::adapter::Adapter),
 }
 
 /// Why a GPU cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct DeviceMissing(String);
+pub struct DeviceMissing(pub(crate) String);
+
+/// A GPU that is there, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// What it is called, and what is known of it.
+    pub text: String,
+    /// The bytes of its memory, where they are known.
+    pub memory: Option<u64>,
+    /// Whether it is a program that plays a GPU.
+    pub is_software: bool,
+}
 
 impl ComputeDevice {
     /// The NVIDIA GPU of that number.
@@ -24,7 +41,7 @@ impl ComputeDevice {
     /// # Errors
     /// Why it cannot be used, and what to install.
     pub fn cuda(number: usize) -> Result<Self, DeviceMissing> {
-        let devices = driver::cuda_devices().map_err(DeviceMissing)?;
+        let devices = cuda_devices()?.len();
         if number >= devices {
             return Err(DeviceMissing(format!("there is no GPU {number}: the driver counts {devices}")));
         }
@@ -32,10 +49,67 @@ impl ComputeDevice {
         Ok(Self::Cuda(number))
     }
 
+    /// The GPU of that number among those that Vulkan, Metal or Direct3D know.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn wgpu(number: usize) -> Result<Self, DeviceMissing> {
+        #[cfg(not(feature = "wgpu"))]
+        return Err(DeviceMissing(format!(
+            "wgpu:{number} is not part of this build: `cargo build --release --features wgpu` makes one with it"
+        )));
+        #[cfg(feature = "wgpu")]
+        crate::adapter::adapter(number).map(Self::Wgpu)
+    }
+
+    /// The bytes of its memory, where it is a GPU and they are known.
+    pub fn memory(self) -> Option<u64> {
+        match self {
+            Self::Cuda(number) => cuda_devices().ok()?.get(number)?.memory,
+            _ => None,
+        }
+    }
+
     /// The first GPU, or the CPU where there is none.
     pub fn best() -> Self {
-        Self::cuda(0).unwrap_or(Self::Cpu)
+        let real = |infos: Vec<DeviceInfo>| infos.iter().position(|info| !info.is_software);
+        let wgpu = || Self::wgpu(wgpu_devices().ok().and_then(real)?).ok();
+        Self::cuda(0).ok().or_else(wgpu).unwrap_or(Self::Cpu)
     }
+}
+
+/// The NVIDIA GPUs, in their order.
+///
+/// # Errors
+/// Why there are none: no driver, or one that is too old.
+pub fn cuda_devices() -> Result<Vec<DeviceInfo>, DeviceMissing> {
+    let driver = driver::look().map_err(DeviceMissing)?;
+    if driver.cuda < OLDEST_CUDA {
+        let version = |number: i32| format!("{}.{}", number / 1000, number % 1000 / 10);
+        let (has, needs) = (version(driver.cuda), version(OLDEST_CUDA));
+        return Err(DeviceMissing(format!("the NVIDIA driver knows CUDA {has}, and {needs} is needed: update it")));
+    }
+    let info = |(text, memory)| DeviceInfo { text, memory: Some(memory), is_software: false };
+    Ok(driver.devices.into_iter().map(info).collect())
+}
+
+/// The GPUs that Vulkan, Metal or Direct3D know, in their order.
+///
+/// # Errors
+/// Why there are none.
+pub fn wgpu_devices() -> Result<Vec<DeviceInfo>, DeviceMissing> {
+    #[cfg(not(feature = "wgpu"))]
+    return Err(DeviceMissing("not part of this build (cargo feature `wgpu`)".into()));
+    #[cfg(feature = "wgpu")]
+    crate::adapter::devices()
+}
+
+/// What is missing for kernels to be compiled at run time on NVIDIA GPUs.
+///
+/// # Errors
+/// The library or the headers, and the package that brings them.
+pub fn cuda_compiler() -> Result<(), DeviceMissing> {
+    driver::cuda_compiler().map_err(DeviceMissing)
 }
 
 impl fmt::Display for ComputeDevice {
@@ -43,6 +117,8 @@ impl fmt::Display for ComputeDevice {
         match self {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu(adapter) => write!(f, "wgpu:{}", adapter.number),
         }
     }
 }

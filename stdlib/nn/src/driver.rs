@@ -4,40 +4,92 @@
 //! The one module with `unsafe`: calling into a shared library cannot be checked by the compiler.
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::path::PathBuf;
 
 use libloading::{Library, Symbol};
 
 /// `CUresult cuInit(unsigned int flags)`; 0 is success.
 type CuInit = unsafe extern "C" fn(u32) -> c_int;
-/// `CUresult cuDeviceGetCount(int *count)`.
-type CuDeviceGetCount = unsafe extern "C" fn(*mut c_int) -> c_int;
+/// `CUresult cuDriverGetVersion(int *version)`, `CUresult cuDeviceGetCount(int *count)`.
+type CuGetInt = unsafe extern "C" fn(*mut c_int) -> c_int;
+/// `CUresult cuDeviceGet(CUdevice *device, int ordinal)`.
+type CuDeviceGet = unsafe extern "C" fn(*mut c_int, c_int) -> c_int;
+/// `CUresult cuDeviceGetName(char *name, int length, CUdevice device)`.
+type CuDeviceGetName = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
+/// `CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)`.
+type CuDeviceTotalMem = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
+/// `CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)`.
+type CuDeviceGetAttribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
 
-/// How many CUDA devices there are.
-pub(crate) fn cuda_devices() -> Result<usize, String> {
-    let driver =
+/// `CU_DEVICE_ATTRIBUTE_COMPUTE_MODE`, and what it is where no process may use the device.
+const COMPUTE_MODE: c_int = 20;
+const PROHIBITED: c_int = 2;
+/// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` and `..._MINOR`.
+const CAPABILITY: (c_int, c_int) = (75, 76);
+
+/// What the NVIDIA driver knows.
+pub(crate) struct Driver {
+    /// The newest CUDA that it runs, 1000 times the major version and 10 times the minor one.
+    pub(crate) cuda: i32,
+    /// The devices: in words, and the bytes of their memory.
+    pub(crate) devices: Vec<(String, u64)>,
+}
+
+/// Asks the driver.
+pub(crate) fn look() -> Result<Driver, String> {
+    let library =
         open(&["libcuda.so.1", "libcuda.so", "nvcuda.dll"]).ok_or("no NVIDIA driver (libcuda) on this machine")?;
-    // SAFETY: both symbols belong to the CUDA driver API and have had these signatures since
-    // CUDA 2; `driver` outlives the symbols.
-    let (init, count) = unsafe {
-        let init: Symbol<'_, CuInit> = driver.get(b"cuInit\0").map_err(|error| error.to_string())?;
-        let count: Symbol<'_, CuDeviceGetCount> =
-            driver.get(b"cuDeviceGetCount\0").map_err(|error| error.to_string())?;
-        (init, count)
+    let none = |error: libloading::Error| format!("the NVIDIA driver is broken or too old: {error}");
+    // SAFETY: all symbols belong to the CUDA driver API and have had these signatures since CUDA 4;
+    // `library` outlives them.
+    let (init, version, count, get, name, memory, attribute) = unsafe {
+        let init: Symbol<'_, CuInit> = library.get(b"cuInit\0").map_err(none)?;
+        let version: Symbol<'_, CuGetInt> = library.get(b"cuDriverGetVersion\0").map_err(none)?;
+        let count: Symbol<'_, CuGetInt> = library.get(b"cuDeviceGetCount\0").map_err(none)?;
+        let get: Symbol<'_, CuDeviceGet> = library.get(b"cuDeviceGet\0").map_err(none)?;
+        let name: Symbol<'_, CuDeviceGetName> = library.get(b"cuDeviceGetName\0").map_err(none)?;
+        let memory: Symbol<'_, CuDeviceTotalMem> = library.get(b"cuDeviceTotalMem_v2\0").map_err(none)?;
+        let attribute: Symbol<'_, CuDeviceGetAttribute> = library.get(b"cuDeviceGetAttribute\0").map_err(none)?;
+        (init, version, count, get, name, memory, attribute)
     };
+    let said = |what: &str, code: c_int| match code {
+        0 => Ok(()),
+        code => Err(format!("the NVIDIA driver does not start ({what} gave {code})")),
+    };
+    let (mut cuda, mut devices) = (0, 0);
     // SAFETY: `cuInit` takes no pointer; flags must be 0 and are.
-    let code = unsafe { init(0) };
-    if code != 0 {
-        return Err(format!("the NVIDIA driver does not start (cuInit gave {code})"));
+    said("cuInit", unsafe { init(0) })?;
+    // SAFETY: the pointers are to live `c_int`s that the calls fill in.
+    said("cuDriverGetVersion", unsafe { version(&raw mut cuda) })?;
+    // SAFETY: as above.
+    said("cuDeviceGetCount", unsafe { count(&raw mut devices) })?;
+    let mut told = Vec::new();
+    for ordinal in 0..devices {
+        let (mut device, mut bytes, mut text) = (0, 0_usize, [0 as c_char; 256]);
+        // SAFETY: the pointer is to a live `c_int` that the call fills in.
+        said("cuDeviceGet", unsafe { get(&raw mut device, ordinal) })?;
+        // SAFETY: the call writes at most as many bytes as the array has, a zero among them.
+        said("cuDeviceGetName", unsafe { name(text.as_mut_ptr(), text.len() as c_int, device) })?;
+        // SAFETY: the pointer is to a live `usize` that the call fills in.
+        said("cuDeviceTotalMem", unsafe { memory(&raw mut bytes, device) })?;
+        let attribute = |which: c_int| {
+            let mut value = 0;
+            // SAFETY: the pointer is to a live `c_int` that the call fills in.
+            said("cuDeviceGetAttribute", unsafe { attribute(&raw mut value, which, device) }).map(|()| value)
+        };
+        let name: Vec<u8> = text.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
+        let use_of = if attribute(COMPUTE_MODE)? == PROHIBITED { ", no process may use it" } else { "" };
+        let text = format!(
+            "{}, {:.0} GiB, compute capability {}.{}{use_of}",
+            String::from_utf8_lossy(&name),
+            bytes as f64 / f64::from(1 << 30),
+            attribute(CAPABILITY.0)?,
+            attribute(CAPABILITY.1)?,
+        );
+        told.push((text, bytes as u64));
     }
-    let mut devices: c_int = 0;
-    // SAFETY: the pointer is to a live `c_int` that the call fills in.
-    let code = unsafe { count(&raw mut devices) };
-    if code != 0 {
-        return Err(format!("the NVIDIA driver counts no devices (cuDeviceGetCount gave {code})"));
-    }
-    usize::try_from(devices).map_err(|_| "the NVIDIA driver counts no devices".to_owned())
+    Ok(Driver { cuda, devices: told })
 }
 
 /// Whether kernels can be compiled at run time: NVRTC and the CUDA headers.

@@ -13,6 +13,8 @@ use pipe_network::{
     SqueezeExcite, Tokens, Weights,
 };
 
+use crate::{PixelScale, pixels};
+
 /// A network with its weights on a device.
 #[derive(Debug, Clone)]
 pub(crate) struct Forward<B: Backend> {
@@ -97,10 +99,19 @@ impl<B: Backend> Forward<B> {
         Self { trunk, head, classifier, device: device.clone() }
     }
 
+    /// Images `[count, 3, height, width]` on the device.
+    pub(crate) fn images(&self, images: Vec<f32>, shape: [usize; 4]) -> Tensor<B, 4> {
+        Tensor::from_data(TensorData::new(images, shape), &self.device)
+    }
+
+    /// Images of pixels `[count, height, width, 3]`, normalised on the device.
+    pub(crate) fn images_of_pixels(&self, pixels: &[u8], shape: [usize; 3], scale: &PixelScale) -> Tensor<B, 4> {
+        pixels::images(pixels, shape, scale, &self.device)
+    }
+
     /// Features `[count, features]` and, where the weights have a classifier, logits
-    /// `[count, classes]` of images `[count, 3, height, width]`, all row-major.
-    pub(crate) fn run(&self, images: Vec<f32>, shape: [usize; 4]) -> (Vec<f32>, Option<Vec<f32>>) {
-        let images = Tensor::<B, 4>::from_data(TensorData::new(images, shape), &self.device);
+    /// `[count, classes]` of images, all row-major.
+    pub(crate) fn logits(&self, images: Tensor<B, 4>) -> (Vec<f32>, Option<Vec<f32>>) {
         let map = apply(&self.trunk, images);
         let features = apply(&self.head, map.clone());
         let logits = self.classifier.as_ref().map(|classifier| match classifier {
@@ -111,8 +122,7 @@ impl<B: Backend> Forward<B> {
     }
 
     /// Features alone.
-    pub(crate) fn features(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
-        let images = Tensor::<B, 4>::from_data(TensorData::new(images, shape), &self.device);
+    pub(crate) fn features(&self, images: Tensor<B, 4>) -> Vec<f32> {
         numbers(apply(&self.head, apply(&self.trunk, images)))
     }
 }

@@ -115,6 +115,10 @@ pub fn train_head(
         ComputeDevice::Cuda(number) => {
             train::<Autodiff<Cuda>>(&CudaDevice::new(number), initial, training, orders, on_epoch)
         }
+        #[cfg(feature = "wgpu")]
+        ComputeDevice::Wgpu(adapter) => {
+            train::<Autodiff<burn::backend::Wgpu>>(&adapter.device(), initial, training, orders, on_epoch)
+        }
     }
 }
 

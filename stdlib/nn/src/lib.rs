@@ -3,12 +3,22 @@
 //! Burn lives in this crate alone, behind plain structs and functions: pixels and features are
 //! slices of `f32`, so that moving to another version of Burn is a change in one place.
 
+#[cfg(feature = "wgpu")]
+mod adapter;
+mod attempt;
 mod backbone;
 mod device;
 mod driver;
 mod forward;
 mod head;
+mod pixels;
+mod precision;
 
-pub use backbone::Backbone;
-pub use device::{ComputeDevice, DeviceMissing};
+#[cfg(feature = "wgpu")]
+pub use adapter::Adapter;
+pub use attempt::attempt;
+pub use backbone::{Backbone, batch_size, supports};
+pub use device::{ComputeDevice, DeviceInfo, DeviceMissing, cuda_compiler, cuda_devices, wgpu_devices};
 pub use head::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
+pub use pixels::PixelScale;
+pub use precision::Precision;

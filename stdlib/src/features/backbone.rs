@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pipe_core::{Demand, Failure, Job, Kind, Map, Meta, Stage};
 use pipe_network::Naming;
-use pipe_nn::ComputeDevice;
+use pipe_nn::{Backbone, ComputeDevice, PixelScale, batch_size, supports};
 use pipe_spec::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,12 +45,24 @@ pub struct BackboneFeatures {
     /// What becomes of the places of the last map.
     #[serde(default, skip_serializing_if = "Pool::is_own")]
     pub pool: Pool,
+    /// The numbers that weights and maps are kept in. Half of the bits are faster on GPUs that have
+    /// kernels for them, and give other features; the CPU has `f32` alone.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 impl BackboneFeatures {
     /// A network with its weights, pixels as they are.
     pub fn new(model: Model, weights: WeightsFrom) -> Self {
-        Self { model, weights, variant: Variant::Auto, seed: 0, normalize: Normalize::None, pool: Pool::Own }
+        Self {
+            model,
+            weights,
+            variant: Variant::Auto,
+            seed: 0,
+            normalize: Normalize::None,
+            pool: Pool::Own,
+            precision: Precision::F32,
+        }
     }
 }
 
@@ -107,6 +119,41 @@ impl Pool {
     }
 }
 
+/// The numbers that weights and maps are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits, 24 of them for the digits.
+    #[default]
+    F32,
+    /// 16 bits, 11 of them for the digits, up to 65,504.
+    F16,
+    /// 16 bits, 8 of them for the digits, as far as `f32` reaches.
+    Bf16,
+}
+
+impl Precision {
+    fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    fn of_network(self) -> pipe_nn::Precision {
+        match self {
+            Self::F32 => pipe_nn::Precision::F32,
+            Self::F16 => pipe_nn::Precision::F16,
+            Self::Bf16 => pipe_nn::Precision::Bf16,
+        }
+    }
+}
+
 impl Kind for BackboneFeatures {
     const NAME: &'static str = "features.backbone";
     const VERSION: u32 = 2;
@@ -136,13 +183,21 @@ impl Map for BackboneFeatures {
         }
         let network = network.variant(self.variant.of(naming)).pooled(self.pool.of_network());
         let device = device::resolve(job.device)?;
+        let precision = self.precision.of_network();
+        if !supports(device, precision) {
+            let message = format!("{device} does not compute with {}", self.precision.name());
+            let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
+            return Err(Failure::new("pipe::device", message).param("precision").help(help));
+        }
         let (mean, std) = self.normalize.mean_and_std();
-        let scaling = Scaling::new(mean, std);
         if device == ComputeDevice::Cpu {
-            return Ok(Box::new(OnCpu::new(network, weights, scaling)));
+            return Ok(Box::new(OnCpu::new(network, weights, Scaling::new(mean, std))));
         }
         job.note(format!("on {device}"));
-        Ok(Box::new(OnGpu::new(&network, &weights, device, scaling)))
+        let side = before.json["image"]["size"].as_u64().map_or(network.input_size, |side| side as usize);
+        let batch = batch_size(&network, side, side, device.memory());
+        let backbone = Backbone::new(&network, &weights, device, precision);
+        Ok(Box::new(OnGpu::new(backbone, batch, PixelScale { mean, std })))
     }
 
     fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure> {
@@ -157,6 +212,9 @@ impl Map for BackboneFeatures {
         });
         if !self.pool.is_own() {
             backbone["pool"] = json!(self.pool);
+        }
+        if !self.precision.is_f32() {
+            backbone["precision"] = json!(self.precision);
         }
         let json = json!({ "image": before.json.get("image"), "backbone": backbone });
         let parts: BTreeMap<_, _> = stored.map(|digest| ("backbone".to_owned(), digest)).into_iter().collect();

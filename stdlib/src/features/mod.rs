@@ -11,7 +11,7 @@ mod on_gpu;
 mod vector;
 mod weights;
 
-pub use backbone::{BackboneFeatures, Pool, Variant};
+pub use backbone::{BackboneFeatures, Pool, Precision, Variant};
 pub use model::Model;
 pub(crate) use models::models;
 pub use normalize::Normalize;

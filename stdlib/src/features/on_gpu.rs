@@ -1,32 +1,32 @@
 //! Features on a GPU: batches of one size.
 
 use pipe_core::{ItemError, Pace, Stage, Worker};
-use pipe_network::{Network, Weights};
-use pipe_nn::{Backbone, ComputeDevice};
+use pipe_nn::{Backbone, PixelScale};
 
 use super::encode_features;
-use super::normalize::Scaling;
 use crate::preprocess::Pixels;
 
-/// Images that a GPU gets at once.
-const BATCH: usize = 64;
+/// One batch is on its way to the GPU while it computes another.
+const WORKERS: usize = 2;
 
 /// A network on a GPU. Clones share it.
 #[derive(Clone)]
 pub(super) struct OnGpu {
     backbone: Backbone,
-    scaling: Scaling,
+    scale: PixelScale,
+    batch: usize,
 }
 
 impl OnGpu {
-    pub(super) fn new(network: &Network, weights: &Weights, device: ComputeDevice, scaling: Scaling) -> Self {
-        Self { backbone: Backbone::new(network, weights, device), scaling }
+    /// A network that gets so many images at once.
+    pub(super) fn new(backbone: Backbone, batch: usize, scale: PixelScale) -> Self {
+        Self { backbone, scale, batch }
     }
 }
 
 impl Stage for OnGpu {
     fn pace(&self) -> Pace {
-        Pace::Batches { size: BATCH, workers: 1 }
+        Pace::Batches { size: self.batch, workers: WORKERS }
     }
 
     fn worker(&self) -> Box<dyn Worker> {
@@ -44,14 +44,11 @@ impl Worker for OnGpu {
             return vec![Err("images of different sizes in one batch".into()); count];
         }
         // The last batch is filled up, so that shapes and with them kernels stay the same.
-        let batch = BATCH.max(count);
-        let plane = width * height;
-        let mut planes = vec![0.0; batch * 3 * plane];
-        let each = images.iter().flat_map(|image| (0..3).map(move |channel| (image, channel)));
-        for ((image, channel), out) in each.zip(planes.chunks_exact_mut(plane)) {
-            self.scaling.channel(channel, &image.rgb, out);
-        }
-        let features = self.backbone.features(planes, batch, height, width);
+        let batch = self.batch.max(count);
+        let mut pixels = Vec::with_capacity(batch * height * width * 3);
+        images.iter().for_each(|image| pixels.extend_from_slice(&image.rgb));
+        pixels.resize(batch * height * width * 3, 0);
+        let features = self.backbone.features_of_pixels(&pixels, [batch, height, width], &self.scale);
         features
             .chunks_exact(features.len() / batch)
             .take(count)

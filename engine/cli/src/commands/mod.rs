@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod expand;
 pub(crate) mod explain;
 pub(crate) mod format;

@@ -10,6 +10,11 @@ use crate::number::{bytes, count, counted};
 use crate::project::{DEFAULT_FILE, Place, threads};
 use crate::{Stop, diagnostic, output, table};
 
+/// The pipeline's file whose store is meant.
+pub(super) fn file(args: &InfoArgs) -> &Path {
+    args.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+}
+
 /// The store of a pipeline's file.
 pub(super) fn place(file: Option<&PathBuf>) -> Result<Place, Stop> {
     let file = file.map_or(Path::new(DEFAULT_FILE), |file| file);

@@ -1,0 +1,128 @@
+//! On a GPU that Vulkan, Metal or Direct3D know, be it one that a program plays: what it computes is
+//! what the CPU computes.
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use crate::common::photos::{PIPELINE, project};
+use crate::common::{Project, real_data};
+
+/// Whether there is one; a test without says that it was skipped.
+fn is_there() -> bool {
+    match pipe_nn::wgpu_devices() {
+        Ok(devices) => {
+            eprintln!("on {}", devices[0].text);
+            true
+        }
+        Err(missing) => {
+            eprintln!("SKIPPED: {missing}");
+            false
+        }
+    }
+}
+
+fn features(project: &Project, file: &str) -> Vec<f32> {
+    let bytes = std::fs::read(project.path(file)).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = file.tensor("features").unwrap();
+    tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// The greatest distance, against the greatest number.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let greatest = a.iter().fold(0.0_f32, |greatest, x| greatest.max(x.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / greatest
+}
+
+fn finished(project: &Project, device: &str) -> Value {
+    let event = project.finished(&["--device", device]);
+    assert_eq!(event["ok"], true, "{event}");
+    event
+}
+
+#[test]
+fn a_gpu_computes_what_the_cpu_computes() {
+    if !is_there() {
+        return;
+    }
+    // Of the larger networks a program that plays a GPU would take minutes.
+    for (model, pool) in [("squeezenet1_1", "own"), ("squeezenet1_1", "none")] {
+        let yaml = PIPELINE
+            .replace(
+                "squeezenet1_1, weights: random",
+                &format!("{model}, weights: random, normalize: imagenet, pool: {pool}"),
+            )
+            .replace("from: images, with", "from: images, export: features.safetensors, with");
+        let run = |device: &str| {
+            let project = project(20);
+            project.write("pipe.yaml", &yaml);
+            let event = finished(&project, device);
+            (features(&project, "features.safetensors"), event["nodes"]["features"]["digest"].clone(), event)
+        };
+        let (cpu, gpu, again) = (run("cpu"), run("wgpu"), run("wgpu:0"));
+        let off = distance(&cpu.0, &gpu.0);
+        assert!(off < 1e-3, "{model}: off by {off}");
+        assert!(off > 0.0, "{model}: the CPU computed both");
+        assert_eq!(gpu.1, again.1, "{model}: two runs differ");
+        let loss = |event: &Value| event["nodes"]["eval"]["metrics"]["loss"].as_f64().unwrap();
+        assert!((loss(&cpu.2) - loss(&gpu.2)).abs() < 1e-2, "{model}");
+    }
+}
+
+#[test]
+fn half_of_the_bits_give_nearly_the_same_features_or_are_refused() {
+    if !is_there() {
+        return;
+    }
+    let run = |features: &str, device: &str| {
+        let project = project(20);
+        let yaml =
+            PIPELINE.replace("squeezenet1_1, weights: random", &format!("squeezenet1_1, weights: random{features}"));
+        project.write("pipe.yaml", yaml.replace("from: images, with", "from: images, export: f.safetensors, with"));
+        let ran = project.pipe(&["run", "features", "--device", device]);
+        (ran, project)
+    };
+    let (_, exact) = run("", "cpu");
+    for (precision, allowed) in [("f16", 1e-2), ("bf16", 1e-1)] {
+        let (ran, half) = run(&format!(", precision: {precision}"), "wgpu");
+        if ran.code == 1 {
+            assert!(ran.stderr.contains(&format!("does not compute with {precision}")), "{}", ran.stderr);
+            continue;
+        }
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let off = distance(&features(&exact, "f.safetensors"), &features(&half, "f.safetensors"));
+        eprintln!("{precision}: off by {off}");
+        assert!(off > 1e-5 && off < allowed, "{precision}: off by {off}");
+    }
+}
+
+#[test]
+fn a_head_trained_on_either_is_as_good() {
+    let (true, Some(data)) = (is_there(), real_data()) else { return };
+    let pipeline = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/containers.yaml");
+    let project = Project::new();
+    project.write("pipe.yaml", std::fs::read(pipeline).unwrap());
+    let set = format!("data={}", data.display());
+    let accuracy = |device: &str| {
+        let event = project.finished(&["--set", &set, "--device", device]);
+        assert_eq!(event["ok"], true, "{event}");
+        event["nodes"]["eval"]["metrics"]["accuracy"].as_f64().unwrap()
+    };
+    let cpu = accuracy("cpu");
+    // The features are those in the store; the head is trained anew.
+    project.ok(&["clean", "head"]);
+    let gpu = accuracy("wgpu");
+    assert!((cpu - gpu).abs() <= 0.005, "{cpu} and {gpu}");
+}
+
+#[test]
+fn the_doctor_tries_it() {
+    if !is_there() {
+        return;
+    }
+    let text = Project::new().ok(&["doctor"]).stdout;
+    assert!(text.lines().any(|line| line.contains("wgpu:0") && line.contains("kernels run")), "{text}");
+}
