@@ -60,6 +60,10 @@ fn a_gpu_computes_what_the_cpu_computes() {
             let project = project(20);
             project.write("pipe.yaml", &yaml);
             let event = finished(&project, device);
+            if device != "cpu" {
+                let log = project.ok(&["show", "features", "--log"]).stdout;
+                assert!(log.starts_with("20 images in ") && log.contains("computing"), "{log}");
+            }
             (features(&project, "features.safetensors"), event["nodes"]["features"]["digest"].clone(), event)
         };
         let (cpu, gpu, again) = (run("cpu"), run("wgpu"), run("wgpu:0"));

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// A Python with torch, torchvision, pillow and opencv-python-headless
     #[arg(long, default_value = "python3")]
     python: PathBuf,
+    /// A Python with tensorflow; without it Keras does not take part
+    #[arg(long)]
+    keras: Option<PathBuf>,
     /// Rounds, of which the median counts; all take turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -47,16 +50,20 @@ pub(crate) fn features(args: &Args) -> Result<(), Failure> {
     };
     let count = fs::read_to_string(data.join("label.csv"))?.lines().count() - 1;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut times: [Vec<Duration>; 5] = Default::default();
+    let mut times: [Vec<Duration>; 6] = Default::default();
     for _ in 0..args.rounds {
         times[0].push(ours(&program, folder.path(), &data, &args.network, "images")?);
-        times[1].push(theirs(args, &data, "pillow", cores)?);
-        times[2].push(theirs(args, &data, "opencv", cores)?);
+        times[1].push(theirs(args, &args.python, &data, "pillow", cores)?);
+        times[2].push(theirs(args, &args.python, &data, "opencv", cores)?);
         times[3].push(ours(&program, folder.path(), &data, &args.network, "features")?);
-        times[4].push(theirs(args, &data, "pytorch", cores)?);
+        times[4].push(theirs(args, &args.python, &data, "pytorch", cores)?);
+        if let Some(python) = &args.keras {
+            times[5].push(theirs(args, python, &data, "keras", cores)?);
+        }
     }
     let memory = memory_of(&program, &fresh(folder.path(), &data, &args.network, "features")?)?;
-    let [images, pillow, opencv, features, pytorch] = times.map(median);
+    let [images, pillow, opencv, features, pytorch, keras] =
+        times.map(|times| (!times.is_empty()).then(|| median(times)));
     let mut report = Report::default();
     report.say(&format!(
         "{count} photos on {cores} cores, medians of {} rounds in which all take turns: {}. Times of pipe are those of the \
@@ -65,22 +72,23 @@ pub(crate) fn features(args: &Args) -> Result<(), Failure> {
         args.rounds,
         machine()
     ));
-    let row = |what: &str, who: &str, time: Duration, base: Duration| {
+    let row = |what: &str, who: &str, time: Option<Duration>, base: Option<Duration>| {
+        let (time, base) = time.zip(base)?;
         let rate = format!("{:.0}", count as f64 / time.as_secs_f64());
         let times = format!("{:.2}", time.as_secs_f64() / base.as_secs_f64());
-        vec![what.to_owned(), who.to_owned(), rate, times]
+        Some(vec![what.to_owned(), who.to_owned(), rate, times])
     };
     let (pixels, vectors) = (format!("decoded, {SIZE} x {SIZE}"), format!("features of {}", args.network));
-    report.table(
-        &["photos to", "with", "photos a second", "pipe is so many times as fast"],
-        &[
-            row(&pixels, "pipe", images, images),
-            row(&pixels, "Pillow", pillow, images),
-            row(&pixels, "OpenCV", opencv, images),
-            row(&vectors, "pipe", features, features),
-            row(&vectors, "PyTorch, DataLoader", pytorch, features),
-        ],
-    );
+    let rows = [
+        row(&pixels, "pipe", images, images),
+        row(&pixels, "Pillow", pillow, images),
+        row(&pixels, "OpenCV", opencv, images),
+        row(&vectors, "pipe", features, features),
+        row(&vectors, "PyTorch, DataLoader", pytorch, features),
+        row(&vectors, "Keras, tf.data", keras, features),
+    ];
+    let rows: Vec<Vec<String>> = rows.into_iter().flatten().collect();
+    report.table(&["photos to", "with", "photos a second", "pipe is so many times as fast"], &rows);
     report.say(&format!("Greatest memory of pipe, to features: {} MiB.", memory / 1024));
     match &args.write {
         Some(file) => report.write(file, "features"),
@@ -113,9 +121,9 @@ fn ours(program: &Path, folder: &Path, data: &Path, network: &str, last: &str) -
     run_pipe(program, &fresh(folder, data, network, last)?, &[]).map(|(took, _)| took)
 }
 
-fn theirs(args: &Args, data: &Path, way: &str, cores: usize) -> Result<Duration, Failure> {
+fn theirs(args: &Args, python: &Path, data: &Path, way: &str, cores: usize) -> Result<Duration, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/features.py");
-    let mut command = Command::new(&args.python);
+    let mut command = Command::new(python);
     command.arg(script).arg(way).arg(data.join("objects")).arg(&args.network);
     let out = command.arg(SIZE.to_string()).arg(cores.to_string()).output()?;
     let text = String::from_utf8_lossy(&out.stdout);

@@ -3,6 +3,7 @@
 mod backbone;
 mod contract;
 pub(crate) mod files;
+mod meter;
 mod model;
 mod models;
 mod normalize;

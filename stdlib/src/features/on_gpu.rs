@@ -1,9 +1,12 @@
 //! Features on a GPU: batches of one size.
 
+use std::sync::Arc;
+
 use pipe_core::{ItemError, Pace, Stage, Worker};
 use pipe_nn::{Backbone, PixelScale};
 
 use super::encode_features;
+use super::meter::Meter;
 use crate::preprocess::Pixels;
 
 /// One batch is on its way to the GPU while it computes another.
@@ -15,12 +18,13 @@ pub(super) struct OnGpu {
     backbone: Backbone,
     scale: PixelScale,
     batch: usize,
+    meter: Arc<Meter>,
 }
 
 impl OnGpu {
     /// A network that gets so many images at once.
     pub(super) fn new(backbone: Backbone, batch: usize, scale: PixelScale) -> Self {
-        Self { backbone, scale, batch }
+        Self { backbone, scale, batch, meter: Arc::default() }
     }
 }
 
@@ -31,6 +35,10 @@ impl Stage for OnGpu {
 
     fn worker(&self) -> Box<dyn Worker> {
         Box::new(self.clone())
+    }
+
+    fn log(&self) -> Option<Vec<u8>> {
+        self.meter.told().map(String::into_bytes)
     }
 }
 
@@ -48,7 +56,8 @@ impl Worker for OnGpu {
         let mut pixels = Vec::with_capacity(batch * height * width * 3);
         images.iter().for_each(|image| pixels.extend_from_slice(&image.rgb));
         pixels.resize(batch * height * width * 3, 0);
-        let features = self.backbone.features_of_pixels(&pixels, [batch, height, width], &self.scale);
+        let compute = || self.backbone.features_of_pixels(&pixels, [batch, height, width], &self.scale);
+        let features = self.meter.of(count, compute);
         features
             .chunks_exact(features.len() / batch)
             .take(count)

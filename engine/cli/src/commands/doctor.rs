@@ -1,7 +1,8 @@
 //! `pipe doctor`.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use console::style;
@@ -61,21 +62,35 @@ fn in_a_process(device: Device) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(["doctor", "--attempt", &device.to_string()]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    // Read while it runs: a pipe that is full would stop it.
+    let out = child.stdout.take().map(read_all);
+    let err = child.stderr.take().map(read_all);
     let began = Instant::now();
     while child.try_wait().map_err(failed)?.is_none() {
         if began.elapsed() > PATIENCE {
-            let _ = child.kill();
+            // One that is gone already is as it should be.
+            let _ = child.kill().and_then(|()| child.wait());
             return Err("kernels do not run: nothing came for two minutes".to_owned());
         }
         thread::sleep(Duration::from_millis(20));
     }
-    let out = child.wait_with_output().map_err(failed)?;
-    let text = String::from_utf8_lossy(if out.status.success() { &out.stdout } else { &out.stderr }).trim().to_owned();
-    if out.status.success() {
-        return Ok(text);
+    let is_good = child.wait().map_err(failed)?.success();
+    let text = if is_good { out } else { err }.and_then(|text| text.join().ok()).unwrap_or_default();
+    let text = text.trim();
+    if is_good {
+        return Ok(text.to_owned());
     }
     let first = text.lines().find(|line| !line.is_empty()).unwrap_or("the process died");
     Err(format!("kernels do not run: {first}"))
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What cannot be read is not told.
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// Whether the store can be written.
