@@ -1,4 +1,4 @@
-//! On a GPU that Vulkan, Metal or Direct3D know, be it one that a program plays: what it computes is
+//! On a GPU that Vulkan or Metal know, be it one that a program plays: what it computes is
 //! what the CPU computes.
 
 use std::path::Path;

@@ -13,7 +13,7 @@ pub enum Device {
     Cpu,
     /// The NVIDIA GPU of that number.
     Cuda(usize),
-    /// The GPU of that number through Vulkan, Metal or Direct3D.
+    /// The GPU of that number through Vulkan or Metal.
     Wgpu(usize),
 }
 

@@ -1,13 +1,14 @@
-//! Asks Vulkan, Metal or Direct3D what is there, before Burn touches it: Burn panics where there is
-//! nothing.
+//! Asks Vulkan or Metal what is there, before Burn touches it: Burn panics where there is nothing.
 
 use burn::backend::wgpu::WgpuDevice;
-use wgpu::{Backend, Backends, DeviceType, Instance, InstanceDescriptor};
+use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
 use crate::device::{DeviceInfo, DeviceMissing};
 
-/// What Burn takes by itself on this system.
-const BACKENDS: Backends = if cfg!(target_os = "macos") { Backends::METAL } else { Backends::VULKAN };
+/// What Burn takes by itself on this system, and its name.
+const BACKENDS: Backends = if IS_METAL { Backends::METAL } else { Backends::VULKAN };
+const API: &str = if IS_METAL { "Metal" } else { "Vulkan" };
+const IS_METAL: bool = cfg!(target_os = "macos");
 
 /// A GPU by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +63,8 @@ fn all() -> Result<Vec<(Adapter, DeviceInfo)>, DeviceMissing> {
             DeviceType::Other => continue,
         };
         let place = found.iter().filter(|(adapter, _)| adapter.family == family).count();
-        let api = match info.backend {
-            Backend::Metal => "Metal",
-            Backend::Dx12 => "Direct3D 12",
-            _ => "Vulkan",
-        };
         let is_software = family == Family::Software;
-        let text = format!("{}, {api}{}", info.name, if is_software { ", no real GPU" } else { "" });
+        let text = format!("{}, {API}{}", info.name, if is_software { ", no real GPU" } else { "" });
         // Burn takes the first of these alone.
         if !is_software || place == 0 {
             found
@@ -78,10 +74,7 @@ fn all() -> Result<Vec<(Adapter, DeviceInfo)>, DeviceMissing> {
     if found.is_empty() {
         let package =
             if cfg!(target_os = "linux") { "; a driver comes with mesa-vulkan-drivers or NVIDIA's" } else { "" };
-        return Err(DeviceMissing(format!(
-            "no GPU is known to {}{package}",
-            if BACKENDS == Backends::METAL { "Metal" } else { "Vulkan" }
-        )));
+        return Err(DeviceMissing(format!("no GPU is known to {API}{package}")));
     }
     Ok(found)
 }

@@ -14,7 +14,7 @@ pub enum ComputeDevice {
     Cpu,
     /// The NVIDIA GPU of that number.
     Cuda(usize),
-    /// The GPU of that number through Vulkan, Metal or Direct3D.
+    /// The GPU of that number through Vulkan or Metal.
     #[cfg(feature = "wgpu")]
     Wgpu(crate::adapter::Adapter),
 }
@@ -49,7 +49,7 @@ impl ComputeDevice {
         Ok(Self::Cuda(number))
     }
 
-    /// The GPU of that number among those that Vulkan, Metal or Direct3D know.
+    /// The GPU of that number among those that Vulkan or Metal know.
     ///
     /// # Errors
     /// Why it cannot be used.
@@ -93,7 +93,7 @@ pub fn cuda_devices() -> Result<Vec<DeviceInfo>, DeviceMissing> {
     Ok(driver.devices.into_iter().map(info).collect())
 }
 
-/// The GPUs that Vulkan, Metal or Direct3D know, in their order.
+/// The GPUs that Vulkan or Metal know, in their order.
 ///
 /// # Errors
 /// Why there are none.
