@@ -6,7 +6,10 @@ use crate::common::Project;
 
 #[test]
 fn the_doctor_names_devices_and_the_store() {
-    let project = Project::new();
+    let project = Project::with("nodes: { photos: { kind: dataset.synthetic, with: { count: 2 } } }\n");
+    let before = project.pipe(&["doctor"]).stdout;
+    assert!(before.contains("the first run makes it") && !project.path(".pipe").exists(), "{before}");
+    project.ok(&["run"]);
     let ran = project.pipe(&["doctor", "--format", "json"]);
     let checks: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}{}", ran.stdout, ran.stderr));
     let state = |name: &str| {

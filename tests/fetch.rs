@@ -5,28 +5,18 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use pipe_network::{Weights, network};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::common::photos::{PIPELINE, computed, project};
 use crate::common::server::{Server, refuse, send};
+use crate::common::weights::safetensors;
 use crate::common::{Project, Ran};
 
 /// SqueezeNet's weights, by chance: three megabytes.
 fn weights() -> &'static [u8] {
     static FILE: OnceLock<Vec<u8>> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let network = network("squeezenet1_1").unwrap();
-        let weights = Weights::random(&network, 7);
-        let numbers = |name: &str| -> Vec<u8> { weights.numbers(name).iter().flat_map(|n| n.to_le_bytes()).collect() };
-        let all: Vec<_> = network.tensors().into_iter().map(|spec| (numbers(&spec.name), spec)).collect();
-        let views = all
-            .iter()
-            .map(|(bytes, spec)| (&spec.name, TensorView::new(Dtype::F32, spec.shape.clone(), bytes).unwrap()));
-        serialize(views, None).unwrap()
-    })
+    FILE.get_or_init(|| safetensors("squeezenet1_1"))
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -85,26 +75,28 @@ fn weights_of_the_hub_are_fetched_once_and_work_offline() {
 fn a_file_in_the_store_is_as_good_as_the_path_of_a_copy() {
     let server = Server::of(weights().to_vec());
     let fetched = photos_with(HUB);
-    good(run(&fetched, &server, &[]));
+    let ran = good(run(&fetched, &server, &["--format", "json"]));
+    let fetched: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     let copied = project(6);
     copied.write("w.safetensors", weights());
     copied.write("pipe.yaml", PIPELINE.replace("weights: random", "weights: w.safetensors, normalize: imagenet"));
-    copied.ok(&["run"]);
-    let of = |project: &Project| project.ok(&["show", "head", "--format", "json"]).stdout;
-    let model = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap()["digest"].clone();
-    assert_eq!(model(of(&fetched)), model(of(&copied)));
+    let copied = copied.finished(&[]);
+    for node in ["features", "head"] {
+        let digest = |event: &Value| event["nodes"][node]["digest"].as_str().unwrap().to_owned();
+        assert_eq!(digest(&fetched), digest(&copied), "{node}");
+    }
 }
 
 #[test]
 fn what_was_cut_off_goes_on_where_it_was() {
     let third = weights().len() / 3;
     let server = Server::start(move |number, asked, stream| {
-        send(stream, weights(), asked.from(), third * (number + 1).min(3) + number / 2 * 2);
+        let until = [third, 2 * third].get(number).copied().unwrap_or(weights().len());
+        send(stream, weights(), asked.from(), until);
     });
-    let project = photos_with(HUB);
-    good(run(&project, &server, &[]));
+    good(run(&photos_with(HUB), &server, &[]));
     let from: Vec<Option<usize>> = server.asked().iter().map(|asked| asked.from()).collect();
-    assert_eq!(from[..3], [None, Some(third), Some(2 * third)]);
+    assert_eq!(from, [None, Some(third), Some(2 * third)]);
 }
 
 #[test]
@@ -211,7 +203,7 @@ fn a_host_elsewhere_does_not_hear_the_token() {
 fn any_address_will_do() {
     let server = Server::of(weights().to_vec());
     let ran = good(run(&photos_with(&format!("{}/squeezenet.pth", server.address)), &server, &["--format", "json"]));
-    let last: serde_json::Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     assert_eq!(computed(&last, "features"), (6, 0));
     assert_eq!(server.asked()[0].headers.get("authorization"), None);
 }
@@ -257,17 +249,54 @@ fn addresses_that_name_no_one_file_are_told_before_anything_runs() {
 }
 
 #[test]
-fn a_full_disk_is_no_reason_to_try_again() {
-    let server = Server::start(|_, asked, stream| {
-        send(stream, weights(), asked.from(), weights().len());
-        let _ = stream.flush();
-    });
+fn a_store_that_cannot_be_written_is_no_reason_to_try_again() {
+    let server = Server::of(weights().to_vec());
     let project = photos_with(HUB);
     // Where the file would grow lies a folder.
-    let part = format!(".pipe/v1/tmp/part-{}/x", sha256(weights()));
-    project.write(&part, "");
+    project.write(&format!(".pipe/v1/tmp/part-{}/x", sha256(weights())), "");
     let ran = run(&project, &server, &[]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cannot write"), "{}", ran.stderr);
     assert!(server.asked().is_empty());
+}
+
+#[test]
+fn an_address_that_is_none_is_told_at_once() {
+    let ran = photos_with("http://a b/weights").pipe(&["run"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("pipe::fetch") && ran.stderr.contains("see that the address is right"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// What came before an interrupt outlives a clean-up, and what a host says of no more is no part of it.
+#[test]
+fn a_part_is_kept_by_gc_and_a_whole_one_is_not_added_to() {
+    let project = photos_with(HUB);
+    let part = format!(".pipe/v1/tmp/part-{}", sha256(weights()));
+    let longer = [weights(), b"and more".as_slice()].concat();
+    project.write(&part, &longer);
+    project.ok(&["gc"]);
+    assert_eq!(project.files(".pipe/v1/tmp").values().map(Vec::len).max(), Some(longer.len()));
+    let server = Server::start(|_, asked, stream| match asked.from() {
+        Some(from) if from >= weights().len() => {
+            let said = b"nothing is there";
+            let _ = write!(stream, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: {}\r\n\r\n", said.len());
+            let _ = stream.write_all(said);
+        }
+        from => send(stream, weights(), from, weights().len()),
+    });
+    good(run(&project, &server, &[]));
+    let asked = server.asked();
+    assert_eq!(asked.iter().map(|asked| asked.from()).collect::<Vec<_>>(), [Some(longer.len()), None]);
+}
+
+#[test]
+fn nothing_is_fetched_for_a_device_that_is_not_there() {
+    let server = Server::of(weights().to_vec());
+    let ran = run(&photos_with(HUB), &server, &["--device", "cuda:99"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("pipe::device") && server.asked().is_empty(), "{}", ran.stderr);
 }

@@ -6,7 +6,7 @@ use crate::common::hashed::uniform;
 use crate::common::{fixture, json_fixture, real_data};
 use pipe_cpu::{Isa, Plan, Worker};
 use pipe_network::{NETWORKS, Naming, Network, Pool, Variant, Weights, WeightsError, network};
-use pipe_nn::{Backbone, ComputeDevice, Precision};
+use pipe_nn::{Backbone, ComputeDevice, PixelScale, Precision};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize};
 use serde_json::Value;
@@ -136,7 +136,7 @@ fn torchvision(name: &str) {
     let rows: usize = layers.iter().map(|layer| layer.parameters).sum();
     assert_eq!(rows, network.parameters(), "the table of layers has every parameter");
     let (weights, naming) = weights(name, described, &network);
-    assert_eq!(naming, Naming::Torchvision);
+    assert_eq!(naming, if name.starts_with("resnet") { Naming::Either } else { Naming::Torchvision });
     let numbers = fixture("backbones.safetensors");
     check(name, &network, &weights, &SafeTensors::deserialize(&numbers).unwrap());
 }
@@ -166,8 +166,7 @@ fn timm(model: &str) {
     let described = &json_fixture("timm_backbones.json")["networks"][model];
     let network = network(described["torchvision"].as_str().unwrap()).unwrap();
     let (weights, naming) = weights(model, described, &network);
-    let has_own_names = !model.starts_with("resnet");
-    assert_eq!(naming == Naming::Timm, has_own_names);
+    assert_eq!(naming, if model.starts_with("resnet") { Naming::Either } else { Naming::Timm });
     let is_tensorflows = described["padding_same"].as_bool().unwrap();
     let variant = if is_tensorflows { Variant::Tensorflow } else { Variant::Timm };
     let numbers = fixture("timm_backbones.safetensors");
@@ -322,4 +321,26 @@ fn a_state_dict_that_torchvision_wrote() {
     let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, Isa::best()), &tensor(&golden, "input"));
     close(&features, &tensor(&golden, "features"), "features");
     close(&logits, &tensor(&golden, "logits"), "logits");
+}
+
+/// Bytes travel to a device packed, and are normalised there.
+#[test]
+fn pixels_as_bytes_give_the_features_of_normalised_numbers() {
+    let network = network("squeezenet1_1").unwrap();
+    let burn = Backbone::new(&network, &Weights::random(&network, 3), ComputeDevice::Cpu, Precision::F32);
+    // Sizes whose bytes fill the last word wholly, and not.
+    for [count, height, width] in [[2, 40, 34], [3, 37, 33]] {
+        let uniform = uniform("pixels", count * height * width * 3);
+        let pixels: Vec<u8> = uniform.into_iter().map(|u| (256.0 * u) as u8).collect();
+        let scale = PixelScale { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+        let mut images = Vec::new();
+        for photo in pixels.chunks_exact(3 * height * width) {
+            for channel in 0..3 {
+                let values = photo.iter().skip(channel).step_by(3);
+                images.extend(values.map(|&v| (f32::from(v) / 255.0 - scale.mean[channel]) / scale.std[channel]));
+            }
+        }
+        let expected = burn.features(images, count, height, width);
+        close(&burn.features_of_pixels(&pixels, [count, height, width], &scale), &expected, "features");
+    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod hashed;
 pub(crate) mod photos;
 pub(crate) mod server;
+pub(crate) mod weights;
 
 use std::collections::BTreeMap;
 use std::fs;

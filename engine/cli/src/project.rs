@@ -141,9 +141,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(file: &Path) -> Result<Self, Unusable> {
-        let here = env::current_dir().unwrap_or_default();
-        let folder = here.join(file.parent().unwrap_or(Path::new("")));
-        let folder = folder.canonicalize().unwrap_or(folder);
+        let folder = folder_of(file);
         let store_folder = store_folder(&folder);
         let store = Store::open(&store_folder).map_err(Unusable::Store)?;
         let name = folder.join(file.file_name().unwrap_or_default());
@@ -151,6 +149,17 @@ impl Place {
         let id = name.strip_prefix(beside).unwrap_or(&name).to_string_lossy().into_owned();
         Ok(Self { folder, store_folder, store, id })
     }
+}
+
+/// The folder that the store of a pipeline lies in, whether it is there or not.
+pub(crate) fn store_folder_of(file: &Path) -> PathBuf {
+    store_folder(&folder_of(file))
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    let here = env::current_dir().unwrap_or_default();
+    let folder = here.join(file.parent().unwrap_or(Path::new("")));
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// The file and the nodes: a first word that ends in `.yaml` or `.yml` is the file.

@@ -29,7 +29,15 @@ impl Job<'_> {
         if let Some(found) = self.fetched(remote) {
             return Ok(found);
         }
-        let lock = self.store.lock_part(remote.sha256(), || !self.interrupt.is_set())?;
+        let file = remote.text().split('#').next().unwrap_or_default();
+        let mut is_told = false;
+        let waiting = || {
+            if !std::mem::replace(&mut is_told, true) {
+                self.note(format!("another process fetches {file}: waiting for it"));
+            }
+            !self.interrupt.is_set()
+        };
+        let lock = self.store.lock_part(remote.sha256(), waiting)?;
         let Some(lock) = lock else { return Err(Failure::interrupted()) };
         // Another process may have fetched it meanwhile.
         if let Some(found) = self.fetched(remote) {
@@ -40,7 +48,6 @@ impl Job<'_> {
         let url = remote.url(&variable("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()));
         let token = variable("HF_TOKEN").filter(|_| is_of_hub);
         let request = Request { url: &url, sha256: remote.sha256(), token: token.as_deref() };
-        let file = remote.text().split('#').next().unwrap_or_default();
         let mut tell = |done, total| {
             (self.tell)(Event::Download { node: self.node.clone(), file: file.to_owned(), done, total });
             !self.interrupt.is_set()
@@ -67,7 +74,9 @@ fn failure(error: FetchError, is_of_hub: bool) -> Failure {
         FetchError::Status { status: 404, .. } if is_of_hub => {
             failure.help("see that the repository, the revision behind `@` and the file are written as on the hub")
         }
-        FetchError::Status { status: 404, .. } => failure.help("see that the address is right"),
+        FetchError::Status { status: 404, .. } | FetchError::Address { .. } => {
+            failure.help("see that the address is right")
+        }
         FetchError::WrongDigest { .. } => failure.help(
             "the file was changed or the digest is of another one: compare with its page, then write the digest \
              that you trust",

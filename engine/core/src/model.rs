@@ -15,7 +15,7 @@ pub struct Model {
     pub features: usize,
     /// Multiply-adds for one image of `input_size`.
     pub multiply_adds: u64,
-    /// Weights that people usually take.
+    /// Weights that others published, those that people usually take first.
     pub weights: Vec<ModelWeights>,
     /// Its layers, the classifier last.
     pub layers: Vec<ModelLayer>,
@@ -26,6 +26,8 @@ pub struct Model {
 pub struct ModelWeights {
     /// Who published them, and as what.
     pub name: String,
+    /// Whether they are those that people usually take.
+    pub usual: bool,
     /// SPDX's name of the licence.
     pub license: &'static str,
     /// The images that they were trained on, as params.

@@ -78,7 +78,6 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
     let at_end = |failure: Failure| (end, failure);
     let keys = item_keys(links, records).map_err(|failure| (0, failure))?;
     let last = keys.last().ok_or_else(|| at_end(Failure::new("pipe::internal", "a chain without stages")))?;
-    let mut metas = metas(links, job)?;
     let mut found: HashMap<Digest, Digest> = HashMap::new();
     let mut packs: BTreeSet<Digest> = BTreeSet::new();
     for (&key, entry) in last.iter().zip(job.store.find_items(last)) {
@@ -99,12 +98,8 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
     job.progress(reused, records.rows.len(), reused);
     let mut broken: HashMap<Digest, Broken> = HashMap::new();
     let mut computed = vec![0; links.len()];
+    let (stages, meta) = open(links, job, !missing.is_empty())?;
     if !missing.is_empty() {
-        let open = |(at, link): (usize, &Link<'_>)| {
-            let job = Job { folder: link.folder, ..job.clone() };
-            link.map.open(&metas[at], &job).map_err(|failure| (at, failure))
-        };
-        let stages: Vec<Box<dyn Stage>> = links.iter().enumerate().map(open).collect::<Result<_, _>>()?;
         let starts = starts(&keys, &missing, records, job);
         let mut writer = job.store.item_writer();
         let mut written = Ok(());
@@ -139,7 +134,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
         job.checkpoint().map_err(at_end)?;
     }
     let unsettled = broken.values().any(|broken| broken.passing);
-    let collection = collect(links, records, last, &found, &broken, metas.pop().unwrap_or_default())?;
+    let collection = collect(links, records, last, &found, &broken, meta)?;
     // Rows that share an item with another count as reused.
     let reused = collection.items.len().saturating_sub(computed.last().copied().unwrap_or_default());
     let packs = if missing.is_empty() {
@@ -151,14 +146,20 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
     Ok(Streamed { collection, packs, reused, computed, unsettled })
 }
 
-/// How the items are made before each stage, and behind the last.
-fn metas(links: &[Link<'_>], job: &Job<'_>) -> Result<Vec<Meta>, StageFailure> {
-    let mut metas = vec![Meta::default()];
+/// The stages, where something is to be computed, and how the items behind the last are made.
+///
+/// A stage is opened before it tells of its items: it may find out that it cannot work before it
+/// fetches what it tells of.
+fn open(links: &[Link<'_>], job: &Job<'_>, is_needed: bool) -> Result<(Vec<Box<dyn Stage>>, Meta), StageFailure> {
+    let (mut stages, mut meta) = (Vec::new(), Meta::default());
     for (at, link) in links.iter().enumerate() {
         let job = Job { folder: link.folder, ..job.clone() };
-        metas.push(link.map.meta(&metas[at], &job).map_err(|failure| (at, failure))?);
+        if is_needed {
+            stages.push(link.map.open(&meta, &job).map_err(|failure| (at, failure))?);
+        }
+        meta = link.map.meta(&meta, &job).map_err(|failure| (at, failure))?;
     }
-    Ok(metas)
+    Ok((stages, meta))
 }
 
 /// The keys of every row's item after each stage.

@@ -22,6 +22,14 @@ pub enum FetchError {
         /// In words.
         reason: String,
     },
+    /// No request can be made of it, or it leads nowhere.
+    #[error("cannot fetch {url}: {reason}")]
+    Address {
+        /// The address.
+        url: String,
+        /// In words.
+        reason: String,
+    },
     /// It ended before the file did.
     #[error("{url} ended after {done} bytes: {reason}")]
     CutOff {
@@ -61,7 +69,7 @@ impl FetchError {
         match self {
             Self::Io { .. } | Self::CutOff { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(*status, 408 | 429),
-            Self::WrongDigest { .. } | Self::Write { .. } | Self::Stopped => false,
+            Self::Address { .. } | Self::WrongDigest { .. } | Self::Write { .. } | Self::Stopped => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use ureq::{Agent, Body, http};
+use ureq::{Agent, Body, Error, http};
 
 use crate::{FetchError, Request};
 
@@ -46,8 +46,9 @@ pub(crate) fn begin(request: &Request<'_>, have: u64) -> Receiver<Piece> {
 fn run(url: &str, token: Option<&str>, have: u64, send: &SyncSender<Piece>) -> Result<(), FetchError> {
     let response = ask(url, token, have)?;
     let head = head(url, &response, have)?;
-    let start = head.start;
-    if send.send(Piece::Head(head)).is_err() {
+    let (start, length) = (head.start, head.length);
+    // What comes with a refusal is no part of the file.
+    if send.send(Piece::Head(head)).is_err() || length == Some(0) {
         return Ok(());
     }
     let mut body = response.into_body().into_reader();
@@ -79,7 +80,15 @@ fn ask(url: &str, token: Option<&str>, have: u64) -> Result<http::Response<Body>
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    request.call().map_err(|error| FetchError::Io { url: url.into(), reason: error.to_string() })
+    request.call().map_err(|error| {
+        let (url, reason) = (url.to_owned(), error.to_string());
+        match error {
+            Error::BadUri(_) | Error::Http(_) | Error::RedirectFailed | Error::TooManyRedirects => {
+                FetchError::Address { url, reason }
+            }
+            _ => FetchError::Io { url, reason },
+        }
+    })
 }
 
 fn head(url: &str, response: &http::Response<Body>, have: u64) -> Result<Head, FetchError> {

@@ -33,11 +33,9 @@ impl Store {
         let digest = digest_of_file(path).map_err(refused)?;
         let blob = self.blob_path(digest);
         if digest_of_file(&blob).is_ok_and(|there| there == digest) {
+            fs::remove_file(path).map_err(refused)?;
             return Ok(digest);
         }
-        let mut permissions = fs::metadata(path).map_err(refused)?.permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(path, permissions).map_err(refused)?;
         fault::point("blob: take").map_err(refused)?;
         fs::rename(path, &blob)
             .or_else(|_| {
@@ -45,6 +43,9 @@ impl Store {
                 fs::rename(path, &blob)
             })
             .map_err(refused)?;
+        let mut permissions = fs::metadata(&blob).map_err(refused)?.permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&blob, permissions).map_err(refused)?;
         self.remember_visible(blob);
         Ok(digest)
     }

@@ -10,6 +10,8 @@ use crate::{Digest, Store, StoreError, fault};
 
 /// Hex digits of a key that name its lock's file.
 const DIGITS: usize = 4;
+/// How the names of files begin that are fetched in parts.
+pub(crate) const PART: &str = "part-";
 /// How often a waiter looks again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -48,8 +50,8 @@ impl Store {
     /// # Errors
     /// When the file system refuses.
     pub fn lock_part(&self, name: &str, waiting: impl FnMut() -> bool) -> Result<Option<PartLock>, StoreError> {
-        let path = self.root.join("tmp").join(format!("part-{name}"));
-        let lock = path.with_extension("lock");
+        let path = self.root.join("tmp").join(format!("{PART}{name}"));
+        let lock = self.root.join("locks").join(format!("{PART}{name}"));
         let refused = |error| StoreError::new("lock", &lock, error);
         Ok(wait(&lock, waiting).map_err(refused)?.map(|file| PartLock { path, _file: file }))
     }

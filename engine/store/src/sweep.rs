@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::names;
 use crate::index::ItemEntry;
+use crate::lock::PART;
 use crate::verify::{blob_of, pack_of, remove};
 use crate::{Digest, Store, StoreError, UseLock};
 
@@ -92,8 +93,8 @@ impl Store {
                 take(&self.root.join("documents/nodes").join(format!("{name}.json")), &mut swept)?;
             }
         }
-        for name in names(&self.root.join("tmp")) {
-            // Nobody else is there who could still write it.
+        // Nobody else is there who could still write them; what was fetched in part may be gone on with.
+        for name in names(&self.root.join("tmp")).into_iter().filter(|name| !name.starts_with(PART)) {
             let path = self.root.join("tmp").join(name);
             if !dry {
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));

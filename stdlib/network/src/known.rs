@@ -1,9 +1,7 @@
-//! Weights that people usually take, and the images that they expect.
+//! Weights that others published, and the images that they expect.
 //!
 //! From the weights' own descriptions in torchvision 0.29.2 (`transforms()` of each) and timm 1.0.31
 //! (`get_pretrained_cfg`), licences too; torchvision's is that of the library.
-
-use crate::weights::Naming;
 
 /// Weights that others trained and published.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,9 +9,13 @@ pub struct KnownWeights {
     /// The network.
     pub network: &'static str,
     /// Who published them.
-    pub library: Naming,
+    pub library: Library,
     /// What they are called there.
     pub name: &'static str,
+    /// Whether they are those that their library gives where nobody chooses.
+    pub is_usual: bool,
+    /// How the SHA-256 of their file begins, in hex digits, where the library tells: it stands in the file's name.
+    pub sha256: Option<&'static str>,
     /// The side of the images that they expect, in pixels.
     pub size: usize,
     /// The part of the shorter side that is kept, in 0..=1: what remains of it after the crop.
@@ -26,6 +28,15 @@ pub struct KnownWeights {
     pub is_tensorflows: bool,
     /// SPDX's name of the licence.
     pub license: &'static str,
+}
+
+/// Who publishes weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Library {
+    /// torchvision.
+    Torchvision,
+    /// timm.
+    Timm,
 }
 
 /// A mean and a standard deviation for each of red, green and blue in 0..=1.
@@ -41,44 +52,56 @@ impl KnownWeights {
     /// Their library and what they are called there: `torchvision IMAGENET1K_V1`.
     pub fn published_as(&self) -> String {
         let library = match self.library {
-            Naming::Torchvision => "torchvision",
-            Naming::Timm => "timm",
+            Library::Torchvision => "torchvision",
+            Library::Timm => "timm",
         };
         format!("{library} {}", self.name)
     }
 
-    /// What they are called, their library first: `torchvision/resnet18`, `timm/resnet18.a1_in1k`.
+    /// What they are called, their library first: `torchvision/resnet50`, `torchvision/resnet50.IMAGENET1K_V1`
+    /// where they are not the usual ones, `timm/resnet18.a1_in1k`.
     pub fn full_name(&self) -> String {
         match self.library {
-            Naming::Torchvision => format!("torchvision/{}", self.network),
-            Naming::Timm => format!("timm/{}", self.name),
+            Library::Torchvision if self.is_usual => format!("torchvision/{}", self.network),
+            Library::Torchvision => format!("torchvision/{}.{}", self.network, self.name),
+            Library::Timm => format!("timm/{}", self.name),
         }
     }
 }
 
-/// The usual weights of a network.
+/// The known weights of a network, the usual ones first.
 pub fn known_weights(network: &str) -> Vec<KnownWeights> {
-    all_known_weights().filter(|known| known.network == network).collect()
+    let mut known: Vec<KnownWeights> = all_known_weights().filter(|known| known.network == network).collect();
+    known.sort_by_key(|known| !known.is_usual);
+    known
 }
 
-/// The usual weights of all networks.
+/// The known weights of all networks.
 pub fn all_known_weights() -> impl Iterator<Item = KnownWeights> {
-    let of_torchvision = TORCHVISION.iter().map(|&(network, name, size, resize, filter)| KnownWeights {
-        network,
-        library: Naming::Torchvision,
-        name,
-        size,
-        // Rounded down, so that dividing by it gives the whole of `resize`.
-        crop: (size as f64 / resize as f64 * 1e6).floor() / 1e6,
-        filter,
-        normalization: Normalization::Imagenet,
-        is_tensorflows: false,
-        license: "BSD-3-Clause",
+    let of_torchvision = TORCHVISION.iter().enumerate().map(|(at, &(network, name, sha256, size, resize, filter))| {
+        // Those who are not the usual ones stand behind them.
+        let is_usual = at == 0 || TORCHVISION[at - 1].0 != network;
+        KnownWeights {
+            network,
+            library: Library::Torchvision,
+            name,
+            is_usual,
+            sha256: Some(sha256),
+            size,
+            // Rounded down, so that dividing by it gives the whole of `resize`.
+            crop: (size as f64 / resize as f64 * 1e6).floor() / 1e6,
+            filter,
+            normalization: Normalization::Imagenet,
+            is_tensorflows: false,
+            license: if name.contains("SWAG") { "CC-BY-NC-4.0" } else { "BSD-3-Clause" },
+        }
     });
     let of_timm = TIMM.iter().map(|&(network, name, size, crop, normalization)| KnownWeights {
         network,
-        library: Naming::Timm,
+        library: Library::Timm,
         name,
+        is_usual: true,
+        sha256: None,
         size,
         crop,
         filter: "bicubic",
@@ -89,27 +112,33 @@ pub fn all_known_weights() -> impl Iterator<Item = KnownWeights> {
     of_torchvision.chain(of_timm)
 }
 
-/// Network, weights, size after the crop, the shorter side before, filter.
-const TORCHVISION: [(&str, &str, usize, usize, &str); 19] = [
-    ("efficientnet_b0", "IMAGENET1K_V1", 224, 256, "bicubic"),
-    ("efficientnet_b1", "IMAGENET1K_V2", 240, 255, "bilinear"),
-    ("efficientnet_b2", "IMAGENET1K_V1", 288, 288, "bicubic"),
-    ("efficientnet_b3", "IMAGENET1K_V1", 300, 320, "bicubic"),
-    ("efficientnet_b4", "IMAGENET1K_V1", 380, 384, "bicubic"),
-    ("efficientnet_b5", "IMAGENET1K_V1", 456, 456, "bicubic"),
-    ("efficientnet_b6", "IMAGENET1K_V1", 528, 528, "bicubic"),
-    ("efficientnet_b7", "IMAGENET1K_V1", 600, 600, "bicubic"),
-    ("efficientnet_v2_s", "IMAGENET1K_V1", 384, 384, "bilinear"),
-    ("mobilenet_v2", "IMAGENET1K_V2", 224, 232, "bilinear"),
-    ("mobilenet_v3_small", "IMAGENET1K_V1", 224, 256, "bilinear"),
-    ("mobilenet_v3_large", "IMAGENET1K_V2", 224, 232, "bilinear"),
-    ("resnet18", "IMAGENET1K_V1", 224, 256, "bilinear"),
-    ("resnet34", "IMAGENET1K_V1", 224, 256, "bilinear"),
-    ("resnet50", "IMAGENET1K_V2", 224, 232, "bilinear"),
-    ("resnet101", "IMAGENET1K_V2", 224, 232, "bilinear"),
-    ("squeezenet1_1", "IMAGENET1K_V1", 224, 256, "bilinear"),
-    ("convnext_tiny", "IMAGENET1K_V1", 224, 236, "bilinear"),
-    ("vit_b_16", "IMAGENET1K_V1", 224, 256, "bilinear"),
+/// Network, weights, how their SHA-256 begins, size after the crop, the shorter side before, filter.
+const TORCHVISION: [(&str, &str, &str, usize, usize, &str); 25] = [
+    ("efficientnet_b0", "IMAGENET1K_V1", "7f5810bc", 224, 256, "bicubic"),
+    ("efficientnet_b1", "IMAGENET1K_V2", "c27df63c", 240, 255, "bilinear"),
+    ("efficientnet_b1", "IMAGENET1K_V1", "bac287d4", 240, 256, "bicubic"),
+    ("efficientnet_b2", "IMAGENET1K_V1", "c35c1473", 288, 288, "bicubic"),
+    ("efficientnet_b3", "IMAGENET1K_V1", "b3899882", 300, 320, "bicubic"),
+    ("efficientnet_b4", "IMAGENET1K_V1", "23ab8bcd", 380, 384, "bicubic"),
+    ("efficientnet_b5", "IMAGENET1K_V1", "1a07897c", 456, 456, "bicubic"),
+    ("efficientnet_b6", "IMAGENET1K_V1", "24a108a5", 528, 528, "bicubic"),
+    ("efficientnet_b7", "IMAGENET1K_V1", "c5b4e57e", 600, 600, "bicubic"),
+    ("efficientnet_v2_s", "IMAGENET1K_V1", "dd5fe13b", 384, 384, "bilinear"),
+    ("mobilenet_v2", "IMAGENET1K_V2", "7ebf99e0", 224, 232, "bilinear"),
+    ("mobilenet_v2", "IMAGENET1K_V1", "b0353104", 224, 256, "bilinear"),
+    ("mobilenet_v3_small", "IMAGENET1K_V1", "047dcff4", 224, 256, "bilinear"),
+    ("mobilenet_v3_large", "IMAGENET1K_V2", "5c1a4163", 224, 232, "bilinear"),
+    ("mobilenet_v3_large", "IMAGENET1K_V1", "8738ca79", 224, 256, "bilinear"),
+    ("resnet18", "IMAGENET1K_V1", "f37072fd", 224, 256, "bilinear"),
+    ("resnet34", "IMAGENET1K_V1", "b627a593", 224, 256, "bilinear"),
+    ("resnet50", "IMAGENET1K_V2", "11ad3fa6", 224, 232, "bilinear"),
+    ("resnet50", "IMAGENET1K_V1", "0676ba61", 224, 256, "bilinear"),
+    ("resnet101", "IMAGENET1K_V2", "cd907fc2", 224, 232, "bilinear"),
+    ("resnet101", "IMAGENET1K_V1", "63fe2227", 224, 256, "bilinear"),
+    ("squeezenet1_1", "IMAGENET1K_V1", "b8a52dc0", 224, 256, "bilinear"),
+    ("convnext_tiny", "IMAGENET1K_V1", "983f1562", 224, 236, "bilinear"),
+    ("vit_b_16", "IMAGENET1K_V1", "c867db91", 224, 256, "bilinear"),
+    ("vit_b_16", "IMAGENET1K_SWAG_LINEAR_V1", "4e70ced5", 224, 224, "bicubic"),
 ];
 
 /// Network, weights, size, crop, normalisation; all are resized with a bicubic filter.

@@ -28,7 +28,7 @@ pub use block::{
 };
 pub use catalog::{NETWORKS, network};
 pub use fold::Folded;
-pub use known::{KnownWeights, Normalization, all_known_weights, known_weights};
+pub use known::{KnownWeights, Library, Normalization, all_known_weights, known_weights};
 pub use layers::LayerRow;
 pub use network::{Classifier, Network};
 pub use pool::Pool;

@@ -1,5 +1,6 @@
 //! The weights of a network: names, shapes, numbers.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -20,10 +21,12 @@ pub struct Weights(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 /// Whose names the tensors of a file have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// torchvision's. ResNets have the same in timm.
+    /// torchvision's.
     Torchvision,
     /// timm's.
     Timm,
+    /// Those of both, which are the same: a ResNet's.
+    Either,
 }
 
 /// Why weights cannot be used.
@@ -117,7 +120,7 @@ impl Weights {
         let own = all.len();
         all.extend(network.classifier_tensors());
         let name_of = |spec: &TensorSpec| match naming {
-            Naming::Torchvision => spec.name.clone(),
+            Naming::Torchvision | Naming::Either => spec.name.clone(),
             Naming::Timm => names::timm(&network.name, &spec.name, &all).unwrap_or_else(|| spec.name.clone()),
         };
         let prefix = prefix(&tensors, &name_of(&all[0]));
@@ -156,7 +159,11 @@ impl Weights {
         let first = all.iter().take(16);
         let ours = first.clone().filter(|spec| there(Some(spec.name.clone()))).count();
         let theirs = first.filter(|spec| there(names::timm(&network.name, &spec.name, &all))).count();
-        if theirs > ours { Naming::Timm } else { Naming::Torchvision }
+        match theirs.cmp(&ours) {
+            Ordering::Greater => Naming::Timm,
+            Ordering::Equal if theirs > 0 => Naming::Either,
+            Ordering::Equal | Ordering::Less => Naming::Torchvision,
+        }
     }
 
     /// Random weights as a network has before training: uniform with He et al.'s variance

@@ -114,8 +114,9 @@ pub fn supports(device: ComputeDevice, precision: Precision) -> bool {
     }
 }
 
-/// How many images of a size a GPU with so many bytes of memory takes at once: a power of two.
-pub fn batch_size(network: &Network, height: usize, width: usize, memory: Option<u64>) -> usize {
+/// How many images of a size a GPU with so many bytes of memory takes at once, where so many batches
+/// are under way together: a power of two.
+pub fn batch_size(network: &Network, height: usize, width: usize, memory: Option<u64>, together: usize) -> usize {
     let Some(memory) = memory else { return USUAL };
     let layers = network.layers(height, width).unwrap_or_default();
     let numbers = |map: [usize; 3]| map.iter().product::<usize>() as u64;
@@ -124,7 +125,7 @@ pub fn batch_size(network: &Network, height: usize, width: usize, memory: Option
     let largest = maps.windows(2).map(|pair| pair[0] + pair[1]).max().unwrap_or(image);
     let each = 4 * ALIVE * largest;
     // Half of the memory: others use it too, and the weights lie there.
-    let fits = (memory / 2 / each).clamp(1, LARGEST as u64);
+    let fits = (memory / 2 / together.max(1) as u64 / each).clamp(1, LARGEST as u64);
     1 << fits.ilog2()
 }
 

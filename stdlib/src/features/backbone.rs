@@ -14,7 +14,7 @@ use super::contract::Contract;
 use super::model::Model;
 use super::normalize::{Normalize, Scaling};
 use super::on_cpu::OnCpu;
-use super::on_gpu::OnGpu;
+use super::on_gpu::{OnGpu, WORKERS};
 use super::weights::WeightsFrom;
 use crate::device;
 
@@ -85,8 +85,8 @@ pub enum Variant {
 impl Variant {
     fn of(self, naming: Naming) -> pipe_network::Variant {
         match (self, naming) {
-            (Self::Torchvision, _) | (Self::Auto, Naming::Torchvision) => pipe_network::Variant::Torchvision,
             (Self::Timm, _) | (Self::Auto, Naming::Timm) => pipe_network::Variant::Timm,
+            (Self::Torchvision | Self::Auto, _) => pipe_network::Variant::Torchvision,
             (Self::Tensorflow, _) => pipe_network::Variant::Tensorflow,
         }
     }
@@ -156,7 +156,7 @@ impl Precision {
 
 impl Kind for BackboneFeatures {
     const NAME: &'static str = "features.backbone";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Inputs = types::Images;
     const INPUTS: &'static [&'static str] = &["images"];
     type Outputs = types::Features;
@@ -174,6 +174,14 @@ impl Kind for BackboneFeatures {
 
 impl Map for BackboneFeatures {
     fn open(&self, before: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
+        // First what costs nothing to find out; weights may have to be fetched.
+        let device = device::resolve(job.device)?;
+        let precision = self.precision.of_network();
+        if !supports(device, precision) {
+            let message = format!("{device} does not compute with {}", self.precision.name());
+            let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
+            return Err(Failure::new("pipe::device", message).param("precision").help(help));
+        }
         let network = self.model.network()?;
         let (weights, naming) = self.weights.read(&network, self.seed, job)?;
         let weights = weights.without_classifier(&network);
@@ -182,20 +190,13 @@ impl Map for BackboneFeatures {
             job.note(warning);
         }
         let network = network.variant(self.variant.of(naming)).pooled(self.pool.of_network());
-        let device = device::resolve(job.device)?;
-        let precision = self.precision.of_network();
-        if !supports(device, precision) {
-            let message = format!("{device} does not compute with {}", self.precision.name());
-            let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
-            return Err(Failure::new("pipe::device", message).param("precision").help(help));
-        }
         let (mean, std) = self.normalize.mean_and_std();
         if device == ComputeDevice::Cpu {
             return Ok(Box::new(OnCpu::new(network, weights, Scaling::new(mean, std))));
         }
         job.note(format!("on {device}"));
         let side = before.json["image"]["size"].as_u64().map_or(network.input_size, |side| side as usize);
-        let batch = batch_size(&network, side, side, device.memory());
+        let batch = batch_size(&network, side, side, device.memory(), WORKERS);
         let backbone = Backbone::new(&network, &weights, device, precision);
         Ok(Box::new(OnGpu::new(backbone, batch, PixelScale { mean, std })))
     }

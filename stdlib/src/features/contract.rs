@@ -2,61 +2,98 @@
 
 use std::path::Path;
 
-use pipe_network::{KnownWeights, Naming, known_weights};
+use pipe_network::{KnownWeights, Library, Naming, known_weights};
 use serde_json::Value;
 
 use super::normalize::{Normalize, of_known, written};
 use super::weights::WeightsFrom;
 use crate::preprocess::{Fit, PreprocessImage};
 
-/// The images that weights were trained on.
+/// The images that weights were trained on, as far as that is known.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Contract {
     /// The weights, as a person calls them.
     weights: String,
-    size: u64,
-    filter: String,
-    /// The part of the shorter side that is kept; `None` where several versions of the weights differ.
+    /// Length of a side, in pixels.
+    size: Option<u64>,
+    filter: Option<String>,
+    fit: Option<Fit>,
+    /// The part of the shorter side that is kept.
     crop_pct: Option<f64>,
-    mean: [f32; 3],
-    std: [f32; 3],
+    pixels: Normalized,
     /// What `preprocess.image` takes as `preset`.
     preset: Option<String>,
 }
 
+/// What is done to pixels in 0..=1.
+#[derive(Debug, Clone, PartialEq)]
+enum Normalized {
+    By([f32; 3], [f32; 3]),
+    /// A mean is taken away and they are divided; by what is not known.
+    Somehow,
+}
+
 impl Contract {
-    /// What weights expect, where that is known: of those of the hub by their name, of a file by the
-    /// `config.json` that timm leaves beside it, else by whose names it has.
+    /// What weights expect, as far as it is known which they are: by their name on the hub, by the
+    /// `config.json` that timm leaves beside a file, by their digest, which torchvision writes into the
+    /// file's name. Of others, whose names their tensors have tells what they have in common.
     pub(super) fn of(model: &str, weights: &WeightsFrom, naming: Naming) -> Option<Self> {
         let known = known_weights(model);
-        match weights {
-            WeightsFrom::Random => None,
-            WeightsFrom::File(file) => Self::beside(file.path()).or_else(|| Self::usual(&known, naming)),
+        let has_digest = |known: &&KnownWeights, text: &str| known.sha256.is_some_and(|digest| text.contains(digest));
+        let exact = match weights {
+            WeightsFrom::Random => return None,
+            WeightsFrom::File(file) => {
+                let name = file.path().file_stem().unwrap_or_default().to_string_lossy();
+                let published = known.iter().find(|known| has_digest(known, &name));
+                Self::beside(file.path()).or_else(|| published.map(Self::exact))
+            }
             WeightsFrom::Remote(remote) => {
                 let named = remote.repository().and_then(|repository| repository.strip_prefix("timm/"));
-                let exact = named.and_then(|name| known.iter().find(|known| known.name == name));
-                exact.map(Self::exact).or_else(|| Self::usual(&known, naming))
+                let published = known.iter().find(|known| named == Some(known.name));
+                published
+                    .or_else(|| known.iter().find(|known| has_digest(known, &remote.sha256()[..8])))
+                    .map(Self::exact)
             }
-        }
+        };
+        exact.or_else(|| Self::common(&known, naming))
     }
 
     fn exact(known: &KnownWeights) -> Self {
         let (mean, std) = of_known(known.normalization);
         Self {
             weights: known.full_name(),
-            size: known.size as u64,
-            filter: known.filter.to_owned(),
+            size: Some(known.size as u64),
+            filter: Some(known.filter.to_owned()),
+            fit: Some(Fit::Cover),
             crop_pct: Some(known.crop),
-            mean,
-            std,
+            pixels: Normalized::By(mean, std),
             preset: Some(known.full_name()),
         }
     }
 
-    /// What the usual weights of a library expect. Their versions differ in the crop.
-    fn usual(known: &[KnownWeights], naming: Naming) -> Option<Self> {
-        let known = known.iter().find(|known| known.library == naming)?;
-        Some(Self { crop_pct: None, ..Self::exact(known) })
+    /// What all published weights of a network expect whose tensors are called so. Those with timm's names
+    /// are many and differ in all, but nearly all take normalised pixels.
+    fn common(known: &[KnownWeights], naming: Naming) -> Option<Self> {
+        if naming != Naming::Torchvision {
+            return Some(Self {
+                weights: "a network whose weights are called so".to_owned(),
+                size: None,
+                filter: None,
+                fit: None,
+                crop_pct: None,
+                pixels: Normalized::Somehow,
+                preset: None,
+            });
+        }
+        let of_library: Vec<Self> =
+            known.iter().filter(|known| known.library == Library::Torchvision).map(Self::exact).collect();
+        let mut common = of_library.first()?.clone();
+        for other in &of_library {
+            common.size = common.size.filter(|size| other.size == Some(*size));
+            common.filter = common.filter.filter(|filter| other.filter.as_ref() == Some(filter));
+            common.crop_pct = common.crop_pct.filter(|crop| other.crop_pct == Some(*crop));
+        }
+        Some(common)
     }
 
     /// As timm writes it: `pretrained_cfg` of the `config.json` beside the weights.
@@ -66,11 +103,14 @@ impl Contract {
         let of = &config["pretrained_cfg"];
         Some(Self {
             weights: config["architecture"].as_str()?.to_owned(),
-            size: of["input_size"].get(2)?.as_u64()?,
-            filter: of["interpolation"].as_str()?.to_owned(),
+            size: of["input_size"].get(2)?.as_u64(),
+            filter: of["interpolation"].as_str().map(str::to_owned),
+            fit: Some(Fit::Cover),
             crop_pct: of["crop_pct"].as_f64(),
-            mean: serde_json::from_value(of["mean"].clone()).ok()?,
-            std: serde_json::from_value(of["std"].clone()).ok()?,
+            pixels: Normalized::By(
+                serde_json::from_value(of["mean"].clone()).ok()?,
+                serde_json::from_value(of["std"].clone()).ok()?,
+            ),
             preset: None,
         })
     }
@@ -85,9 +125,15 @@ impl Contract {
             }
         };
         if let Ok(image) = serde_json::from_value::<PreprocessImage>(image.clone()) {
-            side("size", self.size.to_string(), image.size.to_string());
-            side("filter", self.filter.clone(), image.filter.name().to_owned());
-            side("fit", Fit::Cover.name().to_owned(), image.fit.name().to_owned());
+            if let Some(size) = self.size {
+                side("size", size.to_string(), image.size.to_string());
+            }
+            if let Some(filter) = &self.filter {
+                side("filter", filter.clone(), image.filter.name().to_owned());
+            }
+            if let Some(fit) = self.fit {
+                side("fit", fit.name().to_owned(), image.fit.name().to_owned());
+            }
             if let Some(crop) = self.crop_pct
                 && image.fit == Fit::Cover
                 && (crop - image.crop_pct).abs() > 1e-3
@@ -96,17 +142,25 @@ impl Contract {
             }
         }
         let is_of_image = !sides.is_empty();
-        if !normalize.is(self.mean, self.std) {
-            let (mean, std) = normalize.mean_and_std();
-            let pair = (written(self.mean, self.std), written(mean, std));
-            sides.push((format!("normalize {}", pair.0), format!("normalize {}", pair.1)));
+        let (mean, std) = normalize.mean_and_std();
+        match self.pixels {
+            Normalized::By(own_mean, own_std) if !normalize.is(own_mean, own_std) => {
+                let pair = (written(own_mean, own_std), written(mean, std));
+                sides.push((format!("normalize {}", pair.0), format!("normalize {}", pair.1)));
+            }
+            Normalized::Somehow if Normalize::None.is(mean, std) => {
+                sides.push(("normalised pixels, `normalize: imagenet` most often".into(), "normalize none".into()));
+            }
+            _ => {}
         }
         if sides.is_empty() {
             return None;
         }
         let (expected, fed): (Vec<String>, Vec<String>) = sides.into_iter().unzip();
         let preset = self.preset.as_ref().filter(|_| is_of_image);
-        let help = preset.map(|preset| format!("; `preset: {preset}` makes such images")).unwrap_or_default();
+        let help = preset
+            .map(|preset| format!("; `preset: {preset}` with nothing beside it makes such images"))
+            .unwrap_or_default();
         Some(format!("warning: {} expects {}; it is fed {}{help}", self.weights, expected.join(", "), fed.join(", ")))
     }
 }

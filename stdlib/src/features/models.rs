@@ -1,4 +1,4 @@
-//! What `pipe models` lists: the networks that are described, and their usual weights.
+//! What `pipe models` lists: the networks that are described, and their published weights.
 
 use pipe_core::{Kind, Model, ModelLayer, ModelNode, ModelWeights};
 use pipe_network::{KnownWeights, LayerRow, NETWORKS, known_weights, network};
@@ -47,6 +47,7 @@ fn weights(known: &KnownWeights) -> ModelWeights {
     let features = format!("{{ model: {}, normalize: {normalize}{variant} }}", known.network);
     ModelWeights {
         name: known.published_as(),
+        usual: known.is_usual,
         license: known.license,
         expects: format!("size: {}, filter: {}, fit: cover, crop_pct: {}", known.size, known.filter, known.crop),
         nodes: vec![

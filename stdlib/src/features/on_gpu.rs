@@ -10,7 +10,7 @@ use super::meter::Meter;
 use crate::preprocess::Pixels;
 
 /// One batch is on its way to the GPU while it computes another.
-const WORKERS: usize = 2;
+pub(super) const WORKERS: usize = 2;
 
 /// A network on a GPU. Clones share it.
 #[derive(Clone)]
@@ -58,10 +58,10 @@ impl Worker for OnGpu {
         pixels.resize(batch * height * width * 3, 0);
         let compute = || self.backbone.features_of_pixels(&pixels, [batch, height, width], &self.scale);
         let features = self.meter.of(count, compute);
-        features
-            .chunks_exact(features.len() / batch)
-            .take(count)
-            .map(|features| Ok(encode_features(features)))
-            .collect()
+        let length = features.len() / batch;
+        if length == 0 {
+            return vec![Err("the device gave no features".into()); count];
+        }
+        features.chunks_exact(length).take(count).map(|features| Ok(encode_features(features))).collect()
     }
 }

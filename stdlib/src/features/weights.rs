@@ -63,7 +63,7 @@ impl WeightsFrom {
         let path = match self {
             Self::Random => return Ok((Weights::random(network, u64::from(seed)), Naming::Torchvision)),
             Self::File(file) => file.path().to_owned(),
-            Self::Remote(remote) => job.fetch(remote)?.1,
+            Self::Remote(remote) => fetched(remote, job)?.1,
         };
         Weights::read(&path, network).map_err(|error| self.unusable(&error))
     }
@@ -76,7 +76,7 @@ impl WeightsFrom {
                 let bytes = std::fs::read(file.path()).map_err(|error| self.unreadable(&error))?;
                 Ok(Some(job.store.put(&bytes)?))
             }
-            Self::Remote(remote) => Ok(Some(job.fetch(remote)?.0)),
+            Self::Remote(remote) => Ok(Some(fetched(remote, job)?.0)),
         }
     }
 
@@ -104,6 +104,10 @@ impl WeightsFrom {
         };
         Failure::new(code, message).param("weights").help(help)
     }
+}
+
+fn fetched(remote: &RemoteFile, job: &Job<'_>) -> Result<(Digest, PathBuf), Failure> {
+    job.fetch(remote).map_err(|failure| failure.param("weights"))
 }
 
 impl std::fmt::Display for WeightsFrom {

@@ -83,11 +83,14 @@ struct Written {
 impl From<Written> for PreprocessImage {
     fn from(written: Written) -> Self {
         let given = written.preset.map(|preset| preset.images()).unwrap_or_default();
+        let fit = written.fit.unwrap_or(given.fit);
+        // A preset's crop goes with its fit.
+        let crop_pct = if fit == given.fit { given.crop_pct } else { 1.0 };
         Self {
             size: written.size.unwrap_or(given.size),
             filter: written.filter.unwrap_or(given.filter),
-            fit: written.fit.unwrap_or(given.fit),
-            crop_pct: written.crop_pct.unwrap_or(given.crop_pct),
+            fit,
+            crop_pct: written.crop_pct.unwrap_or(crop_pct),
             orientation: written.orientation,
             color: written.color,
             background: written.background,
@@ -180,6 +183,15 @@ impl Kind for PreprocessImage {
 
     fn demand(&self) -> Demand {
         Demand::Cores
+    }
+
+    fn validate(&self) -> Result<(), Failure> {
+        if self.fit == Fit::Cover || self.crop_pct == 1.0 {
+            return Ok(());
+        }
+        let message = format!("`fit: {}` keeps the whole photo, so that nothing is cropped", self.fit.name());
+        let failure = Failure::new("pipe::invalid_param", message).param("crop_pct");
+        Err(failure.help("write `fit: cover` beside it, or leave it out"))
     }
 }
 

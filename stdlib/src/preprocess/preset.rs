@@ -13,6 +13,9 @@ use super::resize::Filter;
 /// As Keras' `ImageDataGenerator` and `load_img` make images for ImageNet's networks.
 const KERAS: &str = "keras/imagenet";
 
+/// So many letters a name may be off to be taken for misspelt.
+const MISSPELT: usize = 3;
+
 /// Images as others make them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,10 +57,15 @@ fn unknown(text: &str) -> String {
     let is_near = |known: &KnownWeights| known.network == name || known.name.split('.').next() == Some(name);
     let near: Vec<String> =
         all_known_weights().filter(is_near).map(|known| format!("`{}`", known.full_name())).collect();
-    if near.is_empty() {
-        return format!("there is no preset `{text}`; `{KERAS}` is one, and `pipe models` lists the others");
+    if !near.is_empty() {
+        return format!("there is no preset `{text}`; there is {}", near.join(" and "));
     }
-    format!("there is no preset `{text}`; there is {}", near.join(" and "))
+    let names = all_known_weights().map(|known| known.full_name()).chain([KERAS.to_owned()]);
+    let distance = |name: &String| strsim::damerau_levenshtein(text, name);
+    match names.min_by_key(distance).filter(|nearest| distance(nearest) <= MISSPELT) {
+        Some(nearest) => format!("there is no preset `{text}`; did you mean `{nearest}`?"),
+        None => format!("there is no preset `{text}`; `{KERAS}` is one, and `pipe models NAME` shows a network's"),
+    }
 }
 
 impl From<Preset> for String {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::args::{DoctorArgs, Format, InfoArgs};
 use crate::number::bytes;
+use crate::project::{Place, store_folder_of};
 use crate::{Program, Stop, output};
 
 /// A device that computes nothing for so long does not work.
@@ -80,7 +81,9 @@ fn in_a_process(device: Device) -> Result<String, String> {
     if is_good {
         return Ok(text.to_owned());
     }
-    let first = text.lines().find(|line| !line.is_empty()).unwrap_or("the process died");
+    // A panic says where it was before it says why.
+    let is_why = |line: &&str| !line.is_empty() && !line.contains("panicked at");
+    let first = text.lines().find(is_why).unwrap_or("the process died");
     Err(format!("kernels do not run: {first}"))
 }
 
@@ -95,7 +98,12 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
 
 /// Whether the store can be written.
 fn store(info: &InfoArgs) -> Check {
-    let place = match crate::project::Place::of(super::store::file(info)) {
+    let file = super::store::file(info);
+    let folder = store_folder_of(file);
+    if !folder.exists() {
+        return Check::new("store", CheckState::Absent, format!("{}: the first run makes it", folder.display()));
+    }
+    let place = match Place::of(file) {
         Ok(place) => place,
         Err(error) => return Check::new("store", CheckState::Broken, error.to_string()),
     };

@@ -49,12 +49,17 @@ fn list(all: &[Model]) -> String {
                 count(model.parameters),
                 model.features.to_string(),
                 billions(model.multiply_adds),
-                model.weights.iter().map(|weights| weights.name.clone()).collect::<Vec<_>>().join(", "),
+                usual(model).join(", "),
             ]
         })
         .collect();
     let table = table::table(&["model", "pixels", "parameters", "features", "multiply-adds", "usual weights"], &rows);
     format!("{table}\nparameters with the classifier; `pipe models NAME` shows layers, and what weights expect\n")
+}
+
+/// The names of its usual weights.
+fn usual(model: &Model) -> Vec<&str> {
+    model.weights.iter().filter(|weights| weights.usual).map(|weights| weights.name.as_str()).collect()
 }
 
 fn show(model: &Model) -> String {
