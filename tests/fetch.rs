@@ -237,6 +237,8 @@ fn addresses_that_name_no_one_file_are_told_before_anything_runs() {
         (format!("hub:resnet18@main#sha256={digest}"), "names no repository"),
         (format!("hub:timm/../x@main#sha256={digest}"), "names no repository"),
         ("https://example.invalid/a.pth#sha256=abc".to_owned(), "64 hex digits"),
+        ("s3://bucket/a.pth".to_owned(), "cannot be fetched"),
+        ("HTTPS://example.invalid/a.pth".to_owned(), "cannot be fetched"),
     ] {
         let project = project(2);
         project.write("pipe.yaml", PIPELINE.replace("weights: random", &format!("weights: \"{place}\"")));

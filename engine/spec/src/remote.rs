@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The format that marks a file of the web in a JSON Schema.
 pub(crate) const REMOTE_FORMAT: &str = "remote-file";
 /// What tells a file of the web from a path.
-const PATTERN: &str = "^(hub:|https?://)";
+const PATTERN: &str = "^hub:|://";
 /// The file of a repository that is meant where none is named.
 const USUAL_FILE: &str = "model.safetensors";
 
@@ -33,7 +33,7 @@ enum Place {
 impl RemoteFile {
     /// Whether text is meant as a file of the web rather than as a path.
     pub fn is_meant(text: &str) -> bool {
-        ["hub:", "https://", "http://"].iter().any(|start| text.starts_with(start))
+        text.starts_with("hub:") || text.contains("://")
     }
 
     /// Reads one as it is written.
@@ -42,6 +42,9 @@ impl RemoteFile {
     /// What is wrong, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, RemoteError> {
         let error = |what: &str, help: &str| Err(RemoteError { what: what.to_owned(), help: help.to_owned() });
+        if !["hub:", "https://", "http://"].iter().any(|start| text.starts_with(start)) {
+            return error("cannot be fetched", "write `hub:…`, `https://…`, or the path of a copy");
+        }
         let Some((place, digest)) = text.split_once('#') else {
             return error(
                 "has no digest, so that another file could come tomorrow",

@@ -43,11 +43,11 @@ pub struct BackboneFeatures {
     #[serde(default)]
     pub normalize: Normalize,
     /// What becomes of the places of the last map.
-    #[serde(default, skip_serializing_if = "Pool::is_own")]
+    #[serde(default)]
     pub pool: Pool,
     /// The numbers that weights and maps are kept in. Half of the bits are faster on GPUs that have
     /// kernels for them, and give other features; the CPU has `f32` alone.
-    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    #[serde(default)]
     pub precision: Precision,
 }
 
@@ -106,10 +106,6 @@ pub enum Pool {
 }
 
 impl Pool {
-    fn is_own(&self) -> bool {
-        *self == Self::Own
-    }
-
     pub(crate) fn of_network(self) -> pipe_network::Pool {
         match self {
             Self::Own => pipe_network::Pool::Own,
@@ -133,10 +129,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    fn is_f32(&self) -> bool {
-        *self == Self::F32
-    }
-
     fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -208,16 +200,13 @@ impl Map for BackboneFeatures {
             None => json!({ "random": self.seed }),
         };
         let (mean, std) = self.normalize.mean_and_std();
-        let mut backbone = json!({
-            "model": self.model, "weights": weights, "variant": self.variant, "mean": mean, "std": std,
+        let json = json!({
+            "image": before.json.get("image"),
+            "backbone": {
+                "model": self.model, "weights": weights, "variant": self.variant, "mean": mean, "std": std,
+                "pool": self.pool, "precision": self.precision,
+            },
         });
-        if !self.pool.is_own() {
-            backbone["pool"] = json!(self.pool);
-        }
-        if !self.precision.is_f32() {
-            backbone["precision"] = json!(self.precision);
-        }
-        let json = json!({ "image": before.json.get("image"), "backbone": backbone });
         let parts: BTreeMap<_, _> = stored.map(|digest| ("backbone".to_owned(), digest)).into_iter().collect();
         Ok(Meta { json, parts })
     }

@@ -70,7 +70,7 @@ fn jpeg(bytes: &[u8], reading: &Reading<'_>) -> Result<(RgbImage, Orientation), 
 
 /// At an eighth, a quarter or a half of its size, the least that is not smaller than what is wanted: of
 /// each 8 x 8 block only the low frequencies are decoded. `None` where that is the whole size, or where
-/// the colours are neither RGB nor grey.
+/// only the whole can be decoded: of CMYK, of lossless files.
 fn scaled(bytes: &[u8], width: u16, height: u16, wanted: &Wanted<'_>) -> Result<Option<RgbImage>, String> {
     let (least_width, least_height) = wanted(width.into(), height.into());
     let side = |side: u16, eighths: usize| (usize::from(side) * eighths).div_ceil(8);
@@ -80,7 +80,10 @@ fn scaled(bytes: &[u8], width: u16, height: u16, wanted: &Wanted<'_>) -> Result<
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     decoder.set_max_decoding_buffer_size(MAX_BYTES as usize);
     let (width, height) = decoder.scale(side(width, eighths) as u16, side(height, eighths) as u16).map_err(broken)?;
-    let pixels = decoder.decode().map_err(broken)?;
+    let pixels = match decoder.decode() {
+        Err(jpeg_decoder::Error::Unsupported(_)) => return Ok(None),
+        pixels => pixels.map_err(broken)?,
+    };
     let pixels = match decoder.info().map(|info| info.pixel_format) {
         Some(jpeg_decoder::PixelFormat::RGB24) => pixels,
         Some(jpeg_decoder::PixelFormat::L8) => pixels.into_iter().flat_map(|grey| [grey; 3]).collect(),
