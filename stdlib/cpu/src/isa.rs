@@ -19,6 +19,10 @@ impl Isa {
                 found.push(Self("avx2"));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            found.push(Self("neon"));
+        }
         found.push(Self("plain"));
         found
     }
@@ -28,7 +32,7 @@ impl Isa {
         Self::available()[0]
     }
 
-    /// `avx512`, `avx2` or `plain`.
+    /// `avx512`, `avx2`, `neon` or `plain`.
     pub fn name(self) -> &'static str {
         self.0
     }

@@ -6,6 +6,8 @@
 use pipe_network::Activation;
 
 use super::function::activate;
+#[cfg(target_arch = "aarch64")]
+use super::simd::V128;
 use super::simd::{LANES, Plain, Simd};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{V256, V512};
@@ -282,6 +284,8 @@ macro_rules! write_once {
 write_once!(V512, "avx512f");
 #[cfg(target_arch = "x86_64")]
 write_once!(V256, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+write_once!(V128, "neon");
 write_once!(Plain);
 
 // Activations as constants: an enum cannot be a const parameter.

@@ -115,6 +115,8 @@ macro_rules! kernels {
 static AVX512: Kernels = kernels!(simd::V512, "avx512f");
 #[cfg(target_arch = "x86_64")]
 static AVX2: Kernels = kernels!(simd::V256, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+static NEON: Kernels = kernels!(simd::V128, "neon");
 static PLAIN: Kernels = kernels!(Plain);
 
 impl Isa {
@@ -125,6 +127,8 @@ impl Isa {
             "avx512" => &AVX512,
             #[cfg(target_arch = "x86_64")]
             "avx2" => &AVX2,
+            #[cfg(target_arch = "aarch64")]
+            "neon" => &NEON,
             _ => &PLAIN,
         }
     }

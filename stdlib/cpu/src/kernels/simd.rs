@@ -1,5 +1,5 @@
-//! A vector of sixteen `f32` as one small trait: one register with AVX-512, two with AVX2, an array
-//! that the compiler vectorises as it can elsewhere (four registers with NEON).
+//! A vector of sixteen `f32` as one small trait: one register with AVX-512, two with AVX2, four with
+//! NEON, an array that the compiler vectorises as it can elsewhere.
 //!
 //! Every function is `inline(always)`, so that it takes on the target features of the kernel that it
 //! ends up in. Outside of such a kernel none may be called: that is the safety condition of them all.
@@ -11,6 +11,12 @@ use std::arch::x86_64::{
     _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
     _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
     _mm512_set1_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::{
+    float32x4_t, vaddq_f32, vaddq_s32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxq_f32, vminq_f32, vmulq_f32,
+    vreinterpretq_f32_s32, vreinterpretq_s32_f32, vshlq_n_s32, vst1q_f32, vsubq_f32,
 };
 
 /// Numbers in a vector.
@@ -166,6 +172,83 @@ impl Simd for V256 {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy)]
+pub(super) struct V128([float32x4_t; 4]);
+
+/// One operation on each of the four registers.
+#[cfg(target_arch = "aarch64")]
+macro_rules! quarters {
+    ($operation:ident, $($vector:expr),*) => {
+        V128([
+            $operation($($vector.0[0]),*),
+            $operation($($vector.0[1]),*),
+            $operation($($vector.0[2]),*),
+            $operation($($vector.0[3]),*),
+        ])
+    };
+}
+
+#[cfg(target_arch = "aarch64")]
+impl Simd for V128 {
+    // Six times four sums and four weights fill 28 of the 32 registers.
+    const TILE: usize = 6;
+    const PANEL: usize = 1;
+    const DEPTHWISE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self([vld1q_f32(from), vld1q_f32(from.add(4)), vld1q_f32(from.add(8)), vld1q_f32(from.add(12))])
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        vst1q_f32(to, self.0[0]);
+        vst1q_f32(to.add(4), self.0[1]);
+        vst1q_f32(to.add(8), self.0[2]);
+        vst1q_f32(to.add(12), self.0[3]);
+    }
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        Self([vdupq_n_f32(number); 4])
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        quarters!(vfmaq_f32, c, self, b)
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        quarters!(vaddq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        quarters!(vsubq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        quarters!(vmulq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn div(self, b: Self) -> Self {
+        quarters!(vdivq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn min(self, b: Self) -> Self {
+        quarters!(vminq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        quarters!(vmaxq_f32, self, b)
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(self, shifted: Self) -> Self {
+        let scaled = |number: float32x4_t, shifted: float32x4_t| {
+            let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(shifted));
+            vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(number), exponent))
+        };
+        quarters!(scaled, self, shifted)
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) struct Plain([f32; LANES]);
 
@@ -177,9 +260,9 @@ impl Plain {
 }
 
 impl Simd for Plain {
-    const TILE: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const TILE: usize = 2;
     const PANEL: usize = 1;
-    const DEPTHWISE: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+    const DEPTHWISE: usize = 2;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -196,11 +279,7 @@ impl Simd for Plain {
     #[inline(always)]
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
         // Without an instruction for it `f32::mul_add` is a slow call.
-        let each = |lane: usize| {
-            let (a, b, c) = (self.0[lane], b.0[lane], c.0[lane]);
-            if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
-        };
-        Self(std::array::from_fn(each))
+        Self(std::array::from_fn(|lane| self.0[lane] * b.0[lane] + c.0[lane]))
     }
     #[inline(always)]
     unsafe fn add(self, b: Self) -> Self {
