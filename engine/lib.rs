@@ -8,8 +8,8 @@ use std::process::ExitCode;
 pub use pipe_builder::{Any, Builder, Handle};
 pub use pipe_cli::{main, main_of};
 pub use pipe_core::{
-    Artifact, Collection, Demand, Document, Event, Failure, Files, Inputs, ItemError, Job, Kind, Kinds, Map, OnError,
-    Pace, Record, Records, Skipped, Source, Split, Stage, Whole, Worker,
+    Artifact, Collection, Demand, Document, Event, Failure, Files, Inputs, ItemError, Job, Kind, Kinds, Map, Meta,
+    OnError, Pace, Record, Records, Skipped, Source, Split, Stage, Whole, Worker,
 };
 pub use pipe_lang::{Pipeline, Problem, Problems};
 pub use pipe_spec::{FilePath, FolderPath, Many, More, TreePath, types};

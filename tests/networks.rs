@@ -69,8 +69,8 @@ fn columns(numbers: &[f32], rows: usize, expected: &[f32]) -> Vec<f32> {
     numbers.chunks_exact(numbers.len() / rows).flat_map(|row| row[..expected.len() / rows].to_vec()).collect()
 }
 
-fn worker(network: &Network, weights: &Weights, height: usize, width: usize, isa: Isa) -> Worker {
-    Worker::new(Arc::new(Plan::new(network, weights, height, width, isa).unwrap()))
+fn worker(network: &Network, weights: &Weights, height: usize, width: usize, isa: Isa, threads: usize) -> Worker {
+    Worker::new(Arc::new(Plan::new(network, weights, height, width, isa).unwrap()), threads)
 }
 
 /// The CPU's features and logits of images `[count, 3, height, width]`.
@@ -113,8 +113,14 @@ fn check(model: &str, network: &Network, weights: &Weights, expected: &SafeTenso
             }
         };
         for isa in Isa::available() {
-            let (features, logits) = on_cpu(&mut worker(network, weights, height, width, isa), &images);
+            let (features, logits) = on_cpu(&mut worker(network, weights, height, width, isa, 1), &images);
             compare(isa.name(), &features, &logits);
+            // To the last bit the same, however many threads share a photo.
+            let threads = if isa == Isa::best() { [2, 5].as_slice() } else { &[3] };
+            for &threads in threads {
+                let shared = on_cpu(&mut worker(network, weights, height, width, isa, threads), &images);
+                assert!((&shared.0, &shared.1) == (&features, &logits), "{model} by {} on {threads}", isa.name());
+            }
         }
         let burn = Backbone::new(network, weights, ComputeDevice::Cpu, Precision::F32);
         let (features, logits) = burn.logits(images, count, height, width);
@@ -233,7 +239,7 @@ fn patches_of_a_transformer_as_in_torchvision() {
     let numbers = fixture("backbones.safetensors");
     let expected = tensor(&SafeTensors::deserialize(&numbers).unwrap(), "vit_b_16/patches");
     let images = images("backbones/input_224", [2, 3, 224, 224]);
-    let map = worker(&network, &weights, 224, 224, Isa::best()).features(planes(&images, 224, 224));
+    let map = worker(&network, &weights, 224, 224, Isa::best(), 1).features(planes(&images, 224, 224));
     assert_eq!(map.len(), 14 * 14 * 768);
     let some =
         |map: &[f32]| -> Vec<f32> { map.chunks_exact(768).take(8).flat_map(|token| token[..64].to_vec()).collect() };
@@ -259,7 +265,7 @@ fn real_weights_give_the_golden_vectors() {
             Backbone::new(&network, &weights, ComputeDevice::Cpu, Precision::F32).logits(images.clone(), 3, 224, 224);
         let mut readers = vec![("Burn", burn.0, burn.1.unwrap_or_default())];
         for isa in Isa::available() {
-            let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, isa), &images);
+            let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, isa, 1), &images);
             readers.push((isa.name(), features, logits));
         }
         for (reader, features, logits) in readers {
@@ -280,7 +286,7 @@ fn features_do_not_depend_on_what_came_before() {
     let of = |worker: &mut Worker, image: usize| {
         worker.features(planes(&images[image * 3 * 70 * 50..][..3 * 70 * 50], 70, 50))
     };
-    let new = || worker(&network, &weights, 70, 50, Isa::best());
+    let new = || worker(&network, &weights, 70, 50, Isa::best(), 1);
     let alone: Vec<Vec<f32>> = (0..3).map(|image| of(&mut new(), image)).collect();
     let mut used = new();
     for image in [2, 0, 1, 0, 2] {
@@ -318,7 +324,8 @@ fn a_state_dict_that_torchvision_wrote() {
     let golden = SafeTensors::deserialize(&golden).unwrap();
     let network = network("efficientnet_b0").unwrap();
     let (weights, _) = Weights::read(&folder.join("efficientnet_b0.safetensors"), &network).unwrap();
-    let (features, logits) = on_cpu(&mut worker(&network, &weights, 224, 224, Isa::best()), &tensor(&golden, "input"));
+    let (features, logits) =
+        on_cpu(&mut worker(&network, &weights, 224, 224, Isa::best(), 1), &tensor(&golden, "input"));
     close(&features, &tensor(&golden, "features"), "features");
     close(&logits, &tensor(&golden, "logits"), "logits");
 }

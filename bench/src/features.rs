@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::command::{median, memory_of, pipe as run_pipe};
 use crate::machine::machine;
 use crate::report::Report;
-use crate::{Failure, photos, pipe};
+use crate::{Failure, photos, pipe, program};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 const SIZE: usize = 224;
 
 pub(crate) fn features(args: &Args) -> Result<(), Failure> {
-    let program = pipe()?;
+    let (program, dropping) = (pipe()?, program("pipe-dropping")?);
     let folder = tempfile::tempdir()?;
     let data = match &args.photos {
         Some(data) => data.canonicalize()?,
@@ -50,25 +50,25 @@ pub(crate) fn features(args: &Args) -> Result<(), Failure> {
     };
     let count = fs::read_to_string(data.join("label.csv"))?.lines().count() - 1;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut times: [Vec<Duration>; 6] = Default::default();
+    let mut times: [Vec<Duration>; 7] = Default::default();
     for _ in 0..args.rounds {
-        times[0].push(ours(&program, folder.path(), &data, &args.network, "images")?);
+        times[0].push(ours(&dropping, folder.path(), &data, &args.network, Last::Dropped)?);
         times[1].push(theirs(args, &args.python, &data, "pillow", cores)?);
         times[2].push(theirs(args, &args.python, &data, "opencv", cores)?);
-        times[3].push(ours(&program, folder.path(), &data, &args.network, "features")?);
+        times[3].push(ours(&program, folder.path(), &data, &args.network, Last::Features)?);
         times[4].push(theirs(args, &args.python, &data, "pytorch", cores)?);
         if let Some(python) = &args.keras {
             times[5].push(theirs(args, python, &data, "keras", cores)?);
         }
+        times[6].push(ours(&program, folder.path(), &data, &args.network, Last::Images)?);
     }
-    let memory = memory_of(&program, &fresh(folder.path(), &data, &args.network, "features")?)?;
-    let [images, pillow, opencv, features, pytorch, keras] =
+    let memory = memory_of(&program, &fresh(folder.path(), &data, &args.network, Last::Features)?)?;
+    let [pixels, pillow, opencv, features, pytorch, keras, images] =
         times.map(|times| (!times.is_empty()).then(|| median(times)));
     let mut report = Report::default();
     report.say(&format!(
         "{count} photos on {cores} cores, medians of {} rounds in which all take turns: {}. Times of pipe are those of the \
-         whole command with an empty store, in which everything is kept; the others' are without the start of \
-         Python and its libraries.",
+         whole command with an empty store; the others' are without the start of Python and its libraries.",
         args.rounds,
         machine()
     ));
@@ -78,11 +78,12 @@ pub(crate) fn features(args: &Args) -> Result<(), Failure> {
         let times = format!("{:.2}", time.as_secs_f64() / base.as_secs_f64());
         Some(vec![what.to_owned(), who.to_owned(), rate, times])
     };
-    let (pixels, vectors) = (format!("decoded, {SIZE} x {SIZE}"), format!("features of {}", args.network));
+    let (decoded, vectors) = (format!("decoded, {SIZE} x {SIZE}"), format!("features of {}", args.network));
     let rows = [
-        row(&pixels, "pipe", images, images),
-        row(&pixels, "Pillow", pillow, images),
-        row(&pixels, "OpenCV", opencv, images),
+        row(&decoded, "pipe", pixels, pixels),
+        row(&decoded, "pipe, pixels hashed and stored", images, pixels),
+        row(&decoded, "Pillow", pillow, pixels),
+        row(&decoded, "OpenCV", opencv, pixels),
         row(&vectors, "pipe", features, features),
         row(&vectors, "PyTorch, DataLoader", pytorch, features),
         row(&vectors, "Keras, tf.data", keras, features),
@@ -96,28 +97,44 @@ pub(crate) fn features(args: &Args) -> Result<(), Failure> {
     }
 }
 
+/// What a pipeline ends with.
+#[derive(Clone, Copy)]
+enum Last {
+    /// Images, of which only the sizes are kept.
+    Dropped,
+    /// Images, which are kept.
+    Images,
+    Features,
+}
+
 /// A folder with a pipeline and no store.
-fn fresh(folder: &Path, data: &Path, network: &str, last: &str) -> Result<PathBuf, Failure> {
+fn fresh(folder: &Path, data: &Path, network: &str, last: Last) -> Result<PathBuf, Failure> {
     let place = folder.join("project");
     if place.exists() {
         fs::remove_dir_all(&place)?;
     }
     fs::create_dir_all(place.join(".pipe"))?;
-    let keep = last == "images";
     let data = data.display();
-    let features = format!(
-        "  features: {{ kind: features.backbone, from: images, with: {{ model: {network}, weights: random, normalize: imagenet }} }}\n"
-    );
+    let (keep, behind) = match last {
+        Last::Images => (true, String::new()),
+        Last::Dropped => (false, "  bytes: { kind: bench.drop, from: images }\n".to_owned()),
+        Last::Features => (
+            false,
+            format!(
+                "  features: {{ kind: features.backbone, from: images, with: {{ model: {network}, weights: random, \
+                 normalize: imagenet }} }}\n"
+            ),
+        ),
+    };
     let text = format!(
         "nodes:\n  labels: {{ kind: dataset.csv, with: {{ labels: {data}/label.csv, objects: [{data}/objects] }} }}\n  \
-         images: {{ kind: preprocess.image, from: labels, with: {{ size: {SIZE} }}, keep: {keep} }}\n{}",
-        if keep { "" } else { &features }
+         images: {{ kind: preprocess.image, from: labels, with: {{ size: {SIZE} }}, keep: {keep} }}\n{behind}"
     );
     fs::write(place.join("pipe.yaml"), text)?;
     Ok(place)
 }
 
-fn ours(program: &Path, folder: &Path, data: &Path, network: &str, last: &str) -> Result<Duration, Failure> {
+fn ours(program: &Path, folder: &Path, data: &Path, network: &str, last: Last) -> Result<Duration, Failure> {
     run_pipe(program, &fresh(folder, data, network, last)?, &[]).map(|(took, _)| took)
 }
 

@@ -46,6 +46,23 @@ struct Setting {
     job: Value,
 }
 
+/// How many photos are worked on at once, and on how many threads each.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    workers: usize,
+    threads: usize,
+}
+
+impl Work {
+    fn is_shared(self) -> bool {
+        self.threads > 1
+    }
+
+    fn all(self) -> usize {
+        self.workers * self.threads
+    }
+}
+
 pub(crate) fn forward(args: &Args) -> Result<(), Failure> {
     let mut report = Report::default();
     let mut peer = if args.alone { None } else { Some(Peer::start(&args.python)?) };
@@ -67,8 +84,9 @@ pub(crate) fn forward(args: &Args) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut rows = Vec::new();
     for name in &args.networks {
-        for threads in [1, cores] {
-            rows.push(compare(args, name, threads, peer.as_mut())?);
+        let alone = Work { workers: 1, threads: cores };
+        for work in [Work { workers: 1, threads: 1 }, Work { workers: cores, threads: 1 }, alone] {
+            rows.push(compare(args, name, work, peer.as_mut())?);
         }
     }
     let isas = Isa::available().into_iter().map(|isa| format!("pipe, {isa}"));
@@ -85,13 +103,13 @@ pub(crate) fn forward(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn compare(args: &Args, name: &str, threads: usize, mut peer: Option<&mut Peer>) -> Result<Vec<String>, Failure> {
+fn compare(args: &Args, name: &str, work: Work, mut peer: Option<&mut Peer>) -> Result<Vec<String>, Failure> {
     let network = network(name).ok_or_else(|| format!("no network {name}"))?;
     let (side, weights) = (network.input_size, Weights::random(&network, 0));
     let plans: Result<Vec<Arc<Plan>>, _> =
         Isa::available().into_iter().map(|isa| Plan::new(&network, &weights, side, side, isa).map(Arc::new)).collect();
     let plans = plans?;
-    let mut settings = settings(name, side, threads);
+    let mut settings = settings(name, side, work);
     if let Some(peer) = peer.as_deref_mut() {
         settings = candidates(settings, peer)?;
     } else {
@@ -100,7 +118,7 @@ fn compare(args: &Args, name: &str, threads: usize, mut peer: Option<&mut Peer>)
     let mut rates = vec![Vec::new(); plans.len() + settings.len()];
     for _ in 0..args.rounds {
         for (plan, rates) in plans.iter().zip(&mut rates) {
-            rates.push(rate(plan, threads, Duration::from_secs_f64(args.seconds)));
+            rates.push(rate(plan, work, Duration::from_secs_f64(args.seconds)));
         }
         for (setting, rates) in settings.iter().zip(&mut rates[plans.len()..]) {
             let Some(peer) = peer.as_deref_mut() else { continue };
@@ -121,15 +139,18 @@ fn compare(args: &Args, name: &str, threads: usize, mut peer: Option<&mut Peer>)
     let ratio = |found: &Option<(f64, String)>| {
         found.as_ref().map_or_else(String::new, |(rate, _)| format!("{:.2}", medians[0] / rate))
     };
-    let mut row = vec![format!("{name}, {side}"), threads.to_string()];
+    let threads = if work.is_shared() { "one photo at a time" } else { "" };
+    let threads = [work.all().to_string(), threads.to_owned()].join(" ").trim_end().to_owned();
+    let mut row = vec![format!("{name}, {side}"), threads];
     row.extend(medians[..plans.len()].iter().map(|rate| format!("{rate:.1}")));
     row.extend([cell(&onnx), cell(&torch), ratio(&onnx), ratio(&torch)]);
     eprintln!("{}", row.join(" | "));
     Ok(row)
 }
 
-/// The settings that are worth trying for so many threads.
-fn settings(network: &str, side: usize, threads: usize) -> Vec<Setting> {
+/// The settings that are worth trying.
+fn settings(network: &str, side: usize, work: Work) -> Vec<Setting> {
+    let threads = work.all();
     let setting = |engine: &'static str, sessions: usize, threads: usize, batch: usize| Setting {
         engine,
         words: if sessions > 1 { format!("{sessions} x 1 thread, batch {batch}") } else { format!("batch {batch}") },
@@ -138,6 +159,9 @@ fn settings(network: &str, side: usize, threads: usize) -> Vec<Setting> {
             "threads": threads, "sessions": sessions, "batch": batch, "seconds": 0.5,
         }),
     };
+    if work.is_shared() {
+        return ["onnxruntime", "pytorch"].map(|engine| setting(engine, 1, threads, 1)).to_vec();
+    }
     let mut all: Vec<Setting> =
         [("onnxruntime", 1), ("onnxruntime", 8), ("onnxruntime", 32), ("pytorch", 1), ("pytorch", 8), ("pytorch", 32)]
             .map(|(engine, batch)| setting(engine, 1, threads, batch))
@@ -164,14 +188,14 @@ fn candidates(settings: Vec<Setting>, peer: &mut Peer) -> Result<Vec<Setting>, F
     Ok(chosen)
 }
 
-/// Images a second of so many workers.
-fn rate(plan: &Arc<Plan>, threads: usize, time: Duration) -> f64 {
+/// Images a second.
+fn rate(plan: &Arc<Plan>, work: Work, time: Duration) -> f64 {
     let done = AtomicUsize::new(0);
     let began = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..work.workers {
             scope.spawn(|| {
-                let mut worker = Worker::new(Arc::clone(plan));
+                let mut worker = Worker::new(Arc::clone(plan), work.threads);
                 while began.elapsed() < time {
                     worker.features(|channel, y, row| row.fill((channel + y % 7) as f32 * 0.1));
                     done.fetch_add(1, Ordering::Relaxed);

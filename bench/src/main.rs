@@ -64,9 +64,14 @@ fn main() -> ExitCode {
 
 /// The program that is measured: the one beside this one, built in the same profile.
 fn pipe() -> Result<PathBuf, Failure> {
-    let beside = std::env::current_exe()?.with_file_name("pipe");
+    program("pipe")
+}
+
+/// A program that lies beside this one.
+fn program(name: &str) -> Result<PathBuf, Failure> {
+    let beside = std::env::current_exe()?.with_file_name(name);
     if beside.is_file() {
         return Ok(beside);
     }
-    Err(format!("{} is not there: build it with `cargo build --release`", beside.display()).into())
+    Err(format!("{} is not there: build it with `cargo build --release --workspace`", beside.display()).into())
 }

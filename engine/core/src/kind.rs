@@ -113,8 +113,8 @@ pub trait Stage: Send + Sync {
         Pace::EveryCore
     }
 
-    /// A worker for one thread.
-    fn worker(&self) -> Box<dyn Worker>;
+    /// A worker for one thread, which may use so many cores: more than one where there are fewer items.
+    fn worker(&self, cores: usize) -> Box<dyn Worker>;
 
     /// What it has to tell when all is done, kept as the node's log.
     fn log(&self) -> Option<Vec<u8>> {

@@ -204,13 +204,14 @@ fn spawn<'scope, 'env>(
 ) -> Receiver<Moving> {
     let batched = stages.iter().position(|stage| stage.pace() != Pace::EveryCore).unwrap_or(stages.len());
     let threads = job.threads.clamp(1, starts.len().max(1));
+    let cores = job.threads / threads;
     // Room for the next batch, so that nobody waits while one is computed.
     let (size, workers) = pace(&stages[batched..]);
     let (send, receive) = sync_channel(2 * size.max(threads));
     let next: Arc<AtomicUsize> = Arc::default();
     for _ in 0..threads {
         let (send, next) = (send.clone(), next.clone());
-        scope.spawn(move || one_by_one(&stages[..batched], starts, &next, &send, job));
+        scope.spawn(move || one_by_one(&stages[..batched], cores, starts, &next, &send, job));
     }
     drop(send);
     if batched == stages.len() {
@@ -237,12 +238,13 @@ fn pace(stages: &[Box<dyn Stage>]) -> (usize, usize) {
 
 fn one_by_one(
     stages: &[Box<dyn Stage>],
+    cores: usize,
     starts: &[Start],
     next: &AtomicUsize,
     send: &SyncSender<Moving>,
     job: &Job<'_>,
 ) {
-    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
+    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker(cores)).collect();
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let Some(start) = starts.get(at) else { return };
@@ -284,7 +286,7 @@ fn in_batches(
     send: &SyncSender<Moving>,
     job: &Job<'_>,
 ) {
-    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker()).collect();
+    let mut workers: Vec<_> = stages.iter().map(|stage| stage.worker(1)).collect();
     let mut open = true;
     while open && !job.interrupt.is_set() {
         let mut batch: Vec<Moving> = Vec::with_capacity(size);

@@ -1,4 +1,4 @@
-//! The forward pass of described networks on a CPU, one image a thread.
+//! The forward pass of described networks on a CPU, an image a thread or shared by several.
 //!
 //! A [`Plan`] is made of a network, its weights and a size of images: steps over one memory, weights in
 //! the order in which they are read. A [`Worker`] runs it. What comes of an image depends on that image

@@ -1,7 +1,7 @@
 //! Weights in the order in which kernels read them.
 
 use crate::kernels::LANES;
-use crate::kernels::call::Vectors;
+use crate::kernels::memory::Vectors;
 
 /// Weights `[outputs, inputs, kernel, kernel]` as panels of `panel` vectors of outputs:
 /// `[panel][tap][input of the tap][output of the panel]`.

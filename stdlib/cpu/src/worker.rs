@@ -1,22 +1,41 @@
-//! What one thread needs to run a plan.
+//! What is needed to run a plan, on one thread or a team of them.
 
 use std::sync::Arc;
 
 use crate::kernels::LANES;
-use crate::kernels::call::Memory;
+use crate::kernels::memory::{Memory, Shares};
 use crate::plan::{Map, Plan};
+use crate::step::{Member, Step};
 
 /// A plan with the memory for one image. Nothing is allocated from one image to the next.
 #[derive(Debug, Clone)]
 pub struct Worker {
     plan: Arc<Plan>,
     memory: Memory,
+    team: Option<Team>,
+}
+
+/// Threads that share every step.
+#[derive(Debug, Clone)]
+struct Team {
+    members: Vec<Member>,
+    /// Of each step, what each member owns.
+    shares: Vec<Shares>,
 }
 
 impl Worker {
-    /// A worker of a plan.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        Self { memory: Memory::new(plan.memory), plan }
+    /// A worker of a plan, on so many threads. The numbers are the same on any number of them.
+    pub fn new(plan: Arc<Plan>, threads: usize) -> Self {
+        if threads < 2 {
+            return Self { memory: Memory::new(plan.memory), plan, team: None };
+        }
+        let kernels = plan.isa.kernels();
+        let room = plan.steps.iter().map(|step| step.room(kernels)).max().unwrap_or_default();
+        let members = Member::team(threads, plan.memory, room);
+        let owned = |step: &Step| members.iter().map(|&member| step.owned(kernels, member)).collect();
+        let shares = plan.steps.iter().map(|step| Shares::new(owned(step))).collect();
+        let memory = Memory::new(plan.memory + (threads - 1) * room);
+        Self { memory, plan, team: Some(Team { members, shares }) }
     }
 
     /// Height and width of the images that it takes.
@@ -51,8 +70,17 @@ impl Worker {
             }
         }
         let kernels = plan.isa.kernels();
-        for step in &plan.steps[..steps] {
-            step.run(&mut self.memory, kernels);
+        match &self.team {
+            None => {
+                for step in &plan.steps[..steps] {
+                    step.run(&mut self.memory.view(), kernels, Member::ALONE);
+                }
+            }
+            Some(Team { members, shares }) => {
+                self.memory.together(members.len(), &shares[..steps], |step, member, view| {
+                    plan.steps[step].run(view, kernels, members[member]);
+                });
+            }
         }
     }
 

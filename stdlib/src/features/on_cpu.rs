@@ -1,4 +1,4 @@
-//! Features on the CPU: one photo a core.
+//! Features on the CPU: one photo a core, and where there are fewer photos, several cores a photo.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,33 +44,33 @@ impl OnCpu {
 
 impl Stage for OnCpu {
     fn pace(&self) -> Pace {
-        // A photo a core is quicker than a photo over all of them.
         Pace::EveryCore
     }
 
-    fn worker(&self) -> Box<dyn Worker> {
-        Box::new(OneCore { shared: Arc::clone(&self.0), worker: None })
+    fn worker(&self, cores: usize) -> Box<dyn Worker> {
+        Box::new(Computing { shared: Arc::clone(&self.0), cores, worker: None })
     }
 }
 
-/// One core's worker, for the size of images that came last.
-struct OneCore {
+/// A worker, for the size of images that came last.
+struct Computing {
     shared: Arc<Shared>,
+    cores: usize,
     worker: Option<pipe_cpu::Worker>,
 }
 
-impl Worker for OneCore {
+impl Worker for Computing {
     fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>> {
         items.iter().map(|item| self.features(item)).collect()
     }
 }
 
-impl OneCore {
+impl Computing {
     fn features(&mut self, item: &[u8]) -> Result<Vec<u8>, ItemError> {
         let image = Pixels::decode(item).ok_or("not an item of pixels")?;
         let size = (image.height, image.width);
         if self.worker.as_ref().is_none_or(|worker| worker.size() != size) {
-            self.worker = Some(pipe_cpu::Worker::new(self.shared.plan(image.height, image.width)?));
+            self.worker = Some(pipe_cpu::Worker::new(self.shared.plan(image.height, image.width)?, self.cores));
         }
         let Some(worker) = &mut self.worker else { return Err("no worker".into()) };
         let row_bytes = 3 * image.width;

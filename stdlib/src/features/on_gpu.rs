@@ -33,7 +33,7 @@ impl Stage for OnGpu {
         Pace::Batches { size: self.batch, workers: WORKERS }
     }
 
-    fn worker(&self) -> Box<dyn Worker> {
+    fn worker(&self, _: usize) -> Box<dyn Worker> {
         Box::new(self.clone())
     }
 

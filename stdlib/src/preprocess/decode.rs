@@ -15,6 +15,9 @@ use super::Pixels;
 /// The most bytes that one decoded image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// What is read.
+const READ: &str = "JPEG, PNG, WebP, GIF, BMP and TIFF";
+
 /// How an image is to be decoded.
 #[derive(Default, Clone, Copy)]
 pub(super) struct Reading<'a> {
@@ -37,7 +40,10 @@ pub(super) fn decode(bytes: &[u8], reading: &Reading<'_>) -> Result<Pixels, Stri
     let format = image::guess_format(bytes).map_err(|_| not_an_image(bytes))?;
     let (image, orientation) = match format {
         ImageFormat::Jpeg => jpeg(bytes, reading)?,
-        format => other(bytes, format, reading.background)?,
+        ImageFormat::Png | ImageFormat::WebP | ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Tiff => {
+            other(bytes, format, reading.background)?
+        }
+        format => return Err(format!("{} is not read: {READ} are", name_of(format))),
     };
     let mut image = DynamicImage::ImageRgb8(image);
     if reading.orient {
@@ -93,7 +99,7 @@ fn scaled(bytes: &[u8], width: u16, height: u16, wanted: &Wanted<'_>) -> Result<
 }
 
 fn other(bytes: &[u8], format: ImageFormat, background: Option<[u8; 3]>) -> Result<(RgbImage, Orientation), String> {
-    let name = format.extensions_str().first().copied().unwrap_or("image").to_uppercase();
+    let name = name_of(format);
     let broken = |error| format!("broken {name}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -132,8 +138,16 @@ fn refuse_giant(width: u32, height: u32) -> Result<(), String> {
     Ok(())
 }
 
+fn name_of(format: ImageFormat) -> String {
+    format.extensions_str().first().copied().unwrap_or("image").to_uppercase()
+}
+
 fn not_an_image(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(512)];
     let is_text = std::str::from_utf8(start).is_ok_and(|text| !text.contains('\0'));
-    if is_text { "not an image: it holds text".into() } else { "not an image of a known format".into() }
+    if is_text {
+        "not an image: it holds text".into()
+    } else {
+        format!("not an image of a known format: {READ} are read")
+    }
 }

@@ -210,7 +210,7 @@ impl Map for PreprocessImage {
 }
 
 impl Stage for PreprocessImage {
-    fn worker(&self) -> Box<dyn Worker> {
+    fn worker(&self, _: usize) -> Box<dyn Worker> {
         Box::new(Decoder { params: self.clone(), resizer: Resizer::new() })
     }
 }

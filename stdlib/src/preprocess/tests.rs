@@ -97,6 +97,46 @@ fn odd_files_give_pillows_pixels_or_are_refused() {
     }
 }
 
+/// `tests/reference/magick.py`.
+#[test]
+fn files_of_imagemagick_give_pillows_pixels_or_are_refused() {
+    let list: Value = serde_json::from_slice(&std::fs::read(fixtures().join("magick.json")).unwrap()).unwrap();
+    let file = |name: &str| std::fs::read(fixtures().join("magick").join(name)).unwrap();
+    let images = list["images"].as_array().unwrap();
+    assert!(images.len() >= 40);
+    let of = |name: &str| images.iter().find(|image| image["file"] == name).unwrap()["expected"].as_str().unwrap();
+    for image in images {
+        let name = image["file"].as_str().unwrap();
+        let found = photo(&file(name));
+        match name {
+            "pnm.ppm" | "tga.tga" | "psd.psd" | "pcx.pcx" | "jp2.jp2" | "xpm.xpm" | "ico.ico" | "tiff-lab.tif" => {
+                let error = found.err().unwrap_or_else(|| panic!("{name} is taken"));
+                assert!(["not an image", "is not read", "does not support"].iter().any(|said| error.contains(said)));
+                continue;
+            }
+            _ => {}
+        }
+        let found = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let allowed = match name {
+            // Colours that were stored at half the height are widened differently.
+            "jpeg-440.jpg" => 8,
+            "bmp-16-565.bmp" | "tiff-cmyk.tif" | "tiff-float.tif" | "tiff-grey-16.tif" => 1,
+            _ if image["exact"] == true => 0,
+            _ => 2,
+        };
+        // Pillow reads no floating-point colours, and clips grey of 16 bits rather than scale it.
+        let expected = match name {
+            "tiff-float.tif" => of("tiff-lzw.tif"),
+            "tiff-grey-16.tif" => of("png-grey-alpha-16.png"),
+            name => of(name),
+        };
+        let expected = photo(&file(expected)).unwrap();
+        assert_eq!((found.width, found.height), (expected.width, expected.height), "{name}");
+        let worst = found.rgb.iter().zip(&expected.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(worst <= allowed, "{name}: off by {worst}");
+    }
+}
+
 /// `tests/reference/draft.py`.
 #[test]
 fn jpegs_at_a_part_of_their_size_are_pillows_drafts() {

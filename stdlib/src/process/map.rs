@@ -239,7 +239,7 @@ impl Stage for Shop {
         Pace::Batches { size: self.batch_size, workers: self.workers }
     }
 
-    fn worker(&self) -> Box<dyn Worker> {
+    fn worker(&self, _: usize) -> Box<dyn Worker> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         Box::new(Computing(worker::Worker::new(self.workshop.clone(), number)))
     }

@@ -1,48 +1,11 @@
-//! The kernels as safe functions over one memory: each checks that all it touches lies inside.
+//! The kernels as safe functions over a view of the memory: all that they touch is checked there.
 
 use pipe_network::{Activation, Gate};
 
 use super::depthwise::{self, LARGEST};
 use super::gemm::{self, Epilogue, Tap};
-use super::reduce;
-use super::{Kernels, LANES};
-
-/// The memory of a worker: maps in blocks of sixteen channels, `[channels / 16][height][width][16]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Memory(Vec<Vector>);
-
-/// Sixteen numbers on a cache line of their own.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Vector([f32; LANES]);
-
-/// Weights, each vector on a cache line of its own.
-#[derive(Debug, Clone)]
-pub(crate) struct Vectors(Vec<Vector>);
-
-impl Vectors {
-    /// As many zeros as fill whole vectors.
-    pub(crate) fn zeros(numbers: usize) -> Self {
-        Self(vec![Vector([0.0; LANES]); numbers.div_ceil(LANES)])
-    }
-
-    /// Numbers, and zeros to the end of a vector.
-    pub(crate) fn of(numbers: &[f32]) -> Self {
-        let mut vectors = Self::zeros(numbers.len());
-        vectors.numbers_mut()[..numbers.len()].copy_from_slice(numbers);
-        vectors
-    }
-
-    pub(crate) fn numbers(&self) -> &[f32] {
-        // Sound: a `Vector` is sixteen `f32` and nothing else (`repr(C)`, 64 bytes).
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
-    }
-
-    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
-        // Sound: as above, and borrowed for as long as the slice lives.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
-    }
-}
+use super::memory::View;
+use super::{Kernels, LANES, reduce};
 
 /// The numbers of the input that one output is made of.
 #[derive(Debug, Clone)]
@@ -147,36 +110,30 @@ pub(crate) struct MaxPool {
     pub(crate) out_width: usize,
 }
 
-impl Memory {
-    /// Of so many numbers, all 0.
-    pub(crate) fn new(numbers: usize) -> Self {
-        Self(Vectors::zeros(numbers).0)
-    }
-
-    pub(crate) fn numbers(&self) -> &[f32] {
-        // Sound: as in `Vectors::numbers`.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LANES) }
-    }
-
-    pub(crate) fn numbers_mut(&mut self) -> &mut [f32] {
-        // Sound: as in `Vectors::numbers_mut`.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LANES) }
-    }
-
-    /// A pointer to `count` numbers from `at` on, which lie inside.
-    #[inline]
-    fn part(&mut self, at: usize, count: usize) -> *mut f32 {
-        let inside = at.checked_add(count).is_some_and(|end| end <= self.0.len() * LANES);
-        assert!(inside, "{count} numbers from {at} on lie outside of the memory");
-        // Sound: just checked. Not through a slice: that would end the life of the pointers before it.
-        unsafe { self.0.as_mut_ptr().cast::<f32>().add(at) }
-    }
-
-    /// Numbers from the first vector of a grid to behind its last.
-    fn extent(grid: Grid, width: usize, pixels: usize, vectors: usize) -> usize {
-        assert!(grid.row >= width * LANES && width > 0 && pixels > 0 && vectors > 0);
+impl View<'_> {
+    /// Numbers from the first place of a row to behind the last of `pixels`.
+    fn extent(grid: Grid, width: usize, pixels: usize) -> usize {
+        assert!(grid.row >= width * LANES && width > 0 && pixels > 0);
         let last = pixels - 1;
-        (vectors - 1) * grid.plane + last / width * grid.row + last % width * LANES + LANES
+        last / width * grid.row + last % width * LANES + LANES
+    }
+
+    /// Where the pixels of several vectors lie, to be read.
+    fn grid(&self, grid: Grid, width: usize, pixels: usize, vectors: usize) -> *const f32 {
+        let numbers = Self::extent(grid, width, pixels);
+        for vector in 1..vectors {
+            self.part(grid.at + vector * grid.plane, numbers);
+        }
+        self.part(grid.at, numbers)
+    }
+
+    /// Likewise, to be written.
+    fn grid_mut(&mut self, grid: Grid, width: usize, pixels: usize, vectors: usize) -> *mut f32 {
+        let numbers = Self::extent(grid, width, pixels);
+        for vector in 1..vectors {
+            self.part_mut(grid.at + vector * grid.plane, numbers);
+        }
+        self.part_mut(grid.at, numbers)
     }
 
     pub(crate) fn product(&mut self, kernels: &Kernels, job: &Product<'_>) {
@@ -187,12 +144,8 @@ impl Memory {
             Source::Slice(weights) => weights[..count].as_ptr(),
             Source::Memory(at) => self.part(at, count),
         };
-        let grid = |memory: &mut Self, grid: Grid| {
-            let at = memory.part(grid.at, Self::extent(grid, job.width, job.pixels, job.vectors));
-            gemm::Grid { at, row: grid.row, plane: grid.plane }
-        };
-        let out = grid(self, job.out);
-        let residual = job.residual.map(|residual| grid(self, residual));
+        let out = self.grid_mut(job.out, job.width, job.pixels, job.vectors);
+        let residual = job.residual.map(|residual| (residual, self.grid(residual, job.width, job.pixels, job.vectors)));
         // Rows without gaps are one long row.
         let is_flat = |row: usize| row == job.width * LANES;
         let is_flat = is_flat(job.out.row) && job.residual.is_none_or(|residual| is_flat(residual.row));
@@ -206,12 +159,8 @@ impl Memory {
             vectors: job.vectors,
             pixels: job.pixels,
             width: rows * job.width,
-            out: gemm::Grid { row: rows * out.row, ..out },
-            residual: residual.map(|grid| gemm::Grid {
-                at: grid.at.cast_const(),
-                row: rows * grid.row,
-                plane: grid.plane,
-            }),
+            out: gemm::Grid { at: out, row: rows * job.out.row, plane: job.out.plane },
+            residual: residual.map(|(grid, at)| gemm::Grid { at, row: rows * grid.row, plane: grid.plane }),
             epilogue: job.epilogue,
         };
         // Sound: all that is read and written lies inside, as was just checked, and the processor has
@@ -224,7 +173,7 @@ impl Memory {
         let numbers = ((job.width - 1) * job.stride + job.kernel) * LANES;
         let mut rows = [std::ptr::null(); LARGEST];
         for (row, at) in rows.iter_mut().zip(job.rows).take(job.last).skip(job.first) {
-            *row = self.part(at, numbers).cast_const();
+            *row = self.part(at, numbers);
         }
         let row = depthwise::Row {
             kernel: job.kernel,
@@ -234,9 +183,9 @@ impl Memory {
             last: job.last,
             weights: job.weights[..job.kernel * job.kernel * LANES].as_ptr(),
             bias: job.bias[..LANES].as_ptr(),
-            out: self.part(job.out, job.width * LANES),
+            out: self.part_mut(job.out, job.width * LANES),
             width: job.width,
-            pool: job.pool.map_or(std::ptr::null_mut(), |pool| self.part(pool, LANES)),
+            pool: job.pool.map_or(std::ptr::null_mut(), |pool| self.part_mut(pool, LANES)),
             activation: job.activation,
         };
         // Sound: as in `product`.
@@ -256,8 +205,8 @@ impl Memory {
             squeeze_bias: job.squeeze_bias[..job.squeezed].as_ptr(),
             excite: job.excite[..job.squeezed * channels].as_ptr(),
             excite_bias: job.excite_bias[..channels].as_ptr(),
-            between: self.part(job.between, job.squeezed.next_multiple_of(LANES)),
-            out: self.part(job.out, channels),
+            between: self.part_mut(job.between, job.squeezed.next_multiple_of(LANES)),
+            out: self.part_mut(job.out, channels),
         };
         // Sound: as in `product`.
         unsafe { (kernels.excite)(&job) }
@@ -265,7 +214,7 @@ impl Memory {
 
     /// `map[block][pixel] *= factors[block]`, for a map without gaps.
     pub(crate) fn scale_map(&mut self, kernels: &Kernels, map: usize, pixels: usize, blocks: usize, factors: usize) {
-        let map = self.part(map, pixels * blocks * LANES);
+        let map = self.part_mut(map, pixels * blocks * LANES);
         let factors = self.part(factors, blocks * LANES);
         // Sound: as in `product`.
         unsafe { (kernels.scale_map)(map, pixels, blocks, factors) }
@@ -283,7 +232,7 @@ impl Memory {
     ) {
         let count = inputs * blocks * LANES;
         let factors = self.part(factors, inputs);
-        let out = self.part(out, count);
+        let out = self.part_mut(out, count);
         // Sound: as in `product`.
         unsafe { (kernels.scale_weights)(weights[..count].as_ptr(), inputs, blocks, factors, out) }
     }
@@ -297,8 +246,8 @@ impl Memory {
         blocks: usize,
         out: usize,
     ) {
-        let from = self.part(map.at, Self::extent(map, width, height * width, blocks));
-        let to = self.part(out, blocks * LANES);
+        let from = self.grid(map, width, height * width, blocks);
+        let to = self.part_mut(out, blocks * LANES);
         // Sound: as in `product`.
         unsafe { (kernels.mean)(from, width, height, map.row, map.plane, blocks, to) }
     }
@@ -314,7 +263,7 @@ impl Memory {
             kernel: job.kernel,
             stride: job.stride,
             padding: job.padding,
-            out: self.part(job.out, job.out_width * LANES),
+            out: self.part_mut(job.out, job.out_width * LANES),
             out_width: job.out_width,
         };
         // Sound: as in `product`; columns are kept inside `width`.
@@ -333,10 +282,11 @@ impl Memory {
     ) {
         let blocks = weight.len() / LANES;
         assert!(blocks > 0);
+        let pixel = |at, plane| Grid { at, row: LANES, plane };
         let job = reduce::LayerNorm {
-            x: self.part(x, (blocks - 1) * x_plane + LANES),
+            x: self.grid(pixel(x, x_plane), 1, 1, blocks),
             x_plane,
-            out: self.part(out, (blocks - 1) * out_plane + LANES),
+            out: self.grid_mut(pixel(out, out_plane), 1, 1, blocks),
             out_plane,
             blocks,
             epsilon,
@@ -350,7 +300,7 @@ impl Memory {
     /// Softmax over the first `count` numbers of a pixel's blocks, which lie `plane` apart.
     pub(crate) fn softmax(&mut self, kernels: &Kernels, x: usize, plane: usize, count: usize) {
         assert!(count > 0);
-        let x = self.part(x, (count.div_ceil(LANES) - 1) * plane + LANES);
+        let x = self.grid_mut(Grid { at: x, row: LANES, plane }, 1, 1, count.div_ceil(LANES));
         // Sound: as in `product`.
         unsafe { (kernels.softmax)(x, plane, count) }
     }
@@ -359,7 +309,7 @@ impl Memory {
     pub(crate) fn add(&mut self, kernels: &Kernels, x: usize, y: &[f32], out: usize, vectors: usize) {
         let numbers = vectors * LANES;
         let from = self.part(x, numbers);
-        let to = self.part(out, numbers);
+        let to = self.part_mut(out, numbers);
         // Sound: as in `product`.
         unsafe { (kernels.add)(from, y[..numbers].as_ptr(), to, vectors) }
     }

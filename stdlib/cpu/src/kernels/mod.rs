@@ -1,14 +1,16 @@
 //! The inner loops, once for each instruction set.
 //!
 //! Unsafe lives in this module alone, for two reasons: vector instructions that not every processor
-//! has, and inner loops over raw pointers. [`call::Memory`] is the only caller: it
-//! checks that everything a kernel touches lies inside, and takes kernels from [`Isa::kernels`]
-//! alone, which gives those that the processor has.
+//! has, and inner loops over raw pointers. [`memory::View`] is the only caller: it checks that
+//! everything a kernel touches lies inside and is its thread's to touch, and takes kernels from
+//! [`Isa::kernels`] alone, which gives those that the processor has.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, reason = "see above; each function's condition is its caller's check")]
 
 pub(crate) mod depthwise;
 mod function;
 pub(crate) mod gemm;
+mod meeting;
+pub(crate) mod memory;
 mod reduce;
 mod simd;
 

@@ -241,10 +241,11 @@ impl Simd for V128 {
     }
     #[inline(always)]
     unsafe fn scale_by_power(self, shifted: Self) -> Self {
-        let scaled = |number: float32x4_t, shifted: float32x4_t| {
+        #[inline(always)]
+        unsafe fn scaled(number: float32x4_t, shifted: float32x4_t) -> float32x4_t {
             let exponent = vshlq_n_s32::<23>(vreinterpretq_s32_f32(shifted));
             vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(number), exponent))
-        };
+        }
         quarters!(scaled, self, shifted)
     }
 }

@@ -5,8 +5,9 @@ use pipe_network::{Activation, Conv, Folded, Linear};
 use super::map::Map;
 use super::{Planned, Planner, Tail, Unsupported};
 use crate::kernels::LANES;
-use crate::kernels::call::{Taps, Vectors};
+use crate::kernels::call::Taps;
 use crate::kernels::gemm::{Epilogue, Tap};
+use crate::kernels::memory::Vectors;
 use crate::pack;
 use crate::step::{self, Step, Weights};
 

@@ -5,10 +5,11 @@ use pipe_network::{Block, Conv, Folded, SqueezeExcite};
 use super::dense::is_patches;
 use super::map::{Map, border};
 use super::{Planned, Planner, Tail, Unsupported};
-use crate::kernels::call::{Grid, Vectors};
+use crate::kernels::call::Grid;
+use crate::kernels::memory::Vectors;
 use crate::kernels::{LANES, depthwise};
 use crate::pack;
-use crate::step::{self, Input, Ring, Scales, Step, Weights};
+use crate::step::{self, Input, Ring, Scaled, Step, Weights};
 
 impl<'a> Planner<'a> {
     /// A depthwise convolution, together with what makes its input before it and squeeze-excite and
@@ -49,7 +50,8 @@ impl<'a> Planner<'a> {
         };
         let behind = behind.filter(|(conv, _)| map.height * map.width > conv.outputs.next_multiple_of(LANES));
         let Some((conv, behind)) = behind else {
-            self.excite(squeeze, pool, map, Scales::Map(map.at));
+            let (pixels, blocks) = (map.height * map.width, map.blocks());
+            self.excite(squeeze, pool, map, Scaled::Map { at: map.at, pixels, blocks });
             return Ok(Some((map, used)));
         };
         let tail = if behind.is_empty() { tail } else { self.tail_of(behind, map, &rest[0], tail) };
@@ -57,7 +59,7 @@ impl<'a> Planner<'a> {
         let blocks = dense.blocks;
         let to = self.heap.take(conv.inputs * blocks * LANES);
         if let Weights::Own(weights) = std::mem::replace(&mut dense.weights, Weights::Scaled(to)) {
-            self.excite(squeeze, pool, map, Scales::Weights { weights, inputs: conv.inputs, blocks, to });
+            self.excite(squeeze, pool, map, Scaled::Weights { weights, inputs: conv.inputs, blocks, to });
         }
         let next = self.finish(dense, conv.outputs, tail)?;
         self.heap.give_back(to);
@@ -126,7 +128,7 @@ impl<'a> Planner<'a> {
         Ok((map, pool))
     }
 
-    pub(super) fn excite(&mut self, block: &SqueezeExcite, pool: usize, map: Map, scales: Scales) {
+    pub(super) fn excite(&mut self, block: &SqueezeExcite, pool: usize, map: Map, scaled: Scaled) {
         let [squeeze, excite] = block.convs().map(|conv| Folded::conv(&conv, self.weights));
         let between = self.heap.take(block.squeezed);
         let factors = self.heap.take(block.channels);
@@ -143,8 +145,8 @@ impl<'a> Planner<'a> {
             excite_bias: Vectors::of(&excite.bias),
             between,
             factors,
-            scales,
         }));
+        self.steps.push(Step::Scale(step::Scale { factors, scaled }));
         for part in [between, factors, pool] {
             self.heap.give_back(part);
         }

@@ -6,8 +6,9 @@ use super::dense::Window;
 use super::map::Map;
 use super::{Planned, Planner, Tail, Unsupported};
 use crate::kernels::LANES;
-use crate::kernels::call::{Taps, Vectors};
+use crate::kernels::call::Taps;
 use crate::kernels::gemm::Tap;
+use crate::kernels::memory::Vectors;
 use crate::pack;
 use crate::step::{self, Step};
 

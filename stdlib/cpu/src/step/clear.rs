@@ -1,6 +1,9 @@
 //! A border of zeros.
 
-use crate::kernels::call::Memory;
+use std::ops::Range;
+
+use super::{Member, units_of};
+use crate::kernels::memory::View;
 
 /// Puts zeros around a map.
 #[derive(Debug)]
@@ -18,19 +21,24 @@ pub(crate) struct Clear {
 }
 
 impl Clear {
-    pub(super) fn run(&self, memory: &mut Memory) {
-        let numbers = memory.numbers_mut();
+    pub(super) fn run(&self, view: &mut View<'_>, member: Member) {
         let rows = self.height + 2 * self.rows;
-        for plane in 0..self.planes {
+        for plane in member.part(self.planes) {
             let at = self.at + plane * self.plane;
+            let numbers = view.own(at..at + rows * self.row);
             let band = self.rows * self.row;
-            numbers[at..at + band].fill(0.0);
-            numbers[at + (rows - self.rows) * self.row..][..band].fill(0.0);
-            for y in self.rows..rows - self.rows {
-                let row = &mut numbers[at + y * self.row..][..self.row];
+            let (above, rest) = numbers.split_at_mut(band);
+            let (middle, below) = rest.split_at_mut(self.height * self.row);
+            above.fill(0.0);
+            below.fill(0.0);
+            for row in middle.chunks_exact_mut(self.row) {
                 row[..self.side].fill(0.0);
                 row[self.row - self.side..].fill(0.0);
             }
         }
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        units_of(self.at, member.part(self.planes), self.plane)
     }
 }

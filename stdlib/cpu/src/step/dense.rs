@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use crate::kernels::call::{Grid, Memory, Product, Source, Taps, Vectors};
+use super::{Member, rows_of};
+use crate::kernels::call::{Grid, Product, Source, Taps};
 use crate::kernels::gemm::Epilogue;
+use crate::kernels::memory::{Vectors, View};
 use crate::kernels::{Kernels, LANES};
 
 /// A convolution with one group, or a dense layer.
@@ -37,15 +39,33 @@ pub(crate) enum Weights {
 }
 
 impl Dense {
-    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
-        for block in (0..self.blocks).step_by(kernels.panel) {
-            let out = Grid { at: self.out.at + block * self.out.plane, ..self.out };
-            self.panel(memory, kernels, block, 0..self.height, out);
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        let (blocks, rows) = self.part(kernels, member);
+        for block in blocks.step_by(kernels.panel) {
+            let at = self.out.at + block * self.out.plane + rows.start * self.out.row;
+            self.panel(view, kernels, block, rows.clone(), Grid { at, ..self.out });
         }
     }
 
+    pub(super) fn owned(&self, kernels: &Kernels, member: Member) -> Vec<Range<usize>> {
+        let (blocks, rows) = self.part(kernels, member);
+        rows_of(self.out, blocks, rows, self.width)
+    }
+
+    /// Blocks of whole panels, and rows. Panels are shared where there are enough of them: each has weights of its own.
+    fn part(&self, kernels: &Kernels, member: Member) -> (Range<usize>, Range<usize>) {
+        let panels = self.blocks.div_ceil(kernels.panel);
+        if !member.is_fair(panels) && panels < self.height {
+            return (0..self.blocks, member.part(self.height));
+        }
+        (blocks_of(member.part(panels), kernels, self.blocks), 0..self.height)
+    }
+
     /// The blocks of one panel from `block` on, of some rows, to `out`.
-    pub(super) fn panel(&self, memory: &mut Memory, kernels: &Kernels, block: usize, rows: Range<usize>, out: Grid) {
+    pub(super) fn panel(&self, view: &mut View<'_>, kernels: &Kernels, block: usize, rows: Range<usize>, out: Grid) {
+        if rows.is_empty() {
+            return;
+        }
         let vectors = kernels.panel.min(self.blocks - block);
         let at = block * self.taps.count() * LANES;
         let weights = match &self.weights {
@@ -59,7 +79,7 @@ impl Dense {
             let residual = self
                 .residual
                 .map(|residual| Grid { at: residual.at + block * residual.plane + y * residual.row, ..residual });
-            memory.product(
+            view.product(
                 kernels,
                 &Product {
                     x: self.x + y * self.x_row,
@@ -77,4 +97,9 @@ impl Dense {
             );
         }
     }
+}
+
+/// The blocks of some panels.
+pub(super) fn blocks_of(panels: Range<usize>, kernels: &Kernels, blocks: usize) -> Range<usize> {
+    panels.start * kernels.panel..blocks.min(panels.end * kernels.panel)
 }

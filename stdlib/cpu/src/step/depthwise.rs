@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use pipe_network::Activation;
 
-use super::dense::Dense;
-use crate::kernels::call::{Grid, Memory, Row, Vectors};
+use super::dense::{Dense, blocks_of};
+use super::{Member, rows_of};
+use crate::kernels::call::{Grid, Row};
+use crate::kernels::memory::{Vectors, View};
 use crate::kernels::{Kernels, LANES, depthwise};
 
 /// A depthwise convolution, with what makes its input where that is made row by row.
@@ -54,59 +56,106 @@ pub(crate) struct Ring {
 }
 
 impl Depthwise {
-    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        let (blocks, lines) = self.part(kernels, member);
         if let Some(pool) = self.pool {
-            memory.numbers_mut()[pool..pool + self.blocks * LANES].fill(0.0);
+            view.own(pool + blocks.start * LANES..pool + blocks.end * LANES).fill(0.0);
         }
         match &self.input {
             Input::Map(map) => {
-                for block in 0..self.blocks {
-                    for y in 0..self.height {
+                for block in blocks {
+                    for y in lines.clone() {
                         let mut rows = [0; depthwise::LARGEST];
                         for (ky, row) in rows.iter_mut().take(self.kernel).enumerate() {
                             *row = map.at + block * map.plane + (y * self.stride + ky) * map.row;
                         }
-                        self.row(memory, kernels, block, y, rows, 0..self.kernel);
+                        self.row(view, kernels, block, y, rows, 0..self.kernel);
                     }
                 }
             }
-            Input::Ring(ring) => self.through(ring, memory, kernels),
+            Input::Ring(ring) if !blocks.is_empty() && !lines.is_empty() => {
+                self.through(ring, member.room(ring.at), view, kernels, blocks, lines);
+            }
+            Input::Ring(_) => {}
         }
     }
 
-    /// Makes rows of the input as they are needed, a panel of channels at a time: they stay in the
-    /// nearest cache.
-    fn through(&self, ring: &Ring, memory: &mut Memory, kernels: &Kernels) {
-        let height = ring.producer.height;
-        let numbers = memory.numbers_mut();
-        for plane in 0..kernels.panel.min(self.blocks) {
-            for slot in 0..ring.slots {
-                let row = &mut numbers[ring.at + plane * ring.plane + slot * ring.row..][..ring.row];
-                row[..ring.left * LANES].fill(0.0);
-                row[ring.row - ring.right * LANES..].fill(0.0);
+    pub(super) fn owned(&self, kernels: &Kernels, member: Member) -> Vec<Range<usize>> {
+        let (blocks, rows) = self.part(kernels, member);
+        let pool = self.pool.map(|pool| pool + blocks.start * LANES..pool + blocks.end * LANES);
+        let ring = match &self.input {
+            Input::Map(_) => None,
+            Input::Ring(ring) => {
+                let at = member.room(ring.at);
+                Some(at..at + self.room(kernels))
             }
+        };
+        rows_of(self.out, blocks, rows, self.width).into_iter().chain(pool).chain(ring).collect()
+    }
+
+    /// The numbers of a ring.
+    pub(super) fn room(&self, kernels: &Kernels) -> usize {
+        match &self.input {
+            Input::Map(_) => 0,
+            Input::Ring(ring) => kernels.panel.min(self.blocks) * ring.plane,
         }
-        for panel in (0..self.blocks).step_by(kernels.panel) {
-            let mut made = 0;
-            for y in 0..self.height {
+    }
+
+    /// Blocks, of whole panels where a ring feeds them, and rows. Sums of channels are made row by row,
+    /// in one order: such channels are not shared. Rows of a ring are made anew where two parts meet.
+    fn part(&self, kernels: &Kernels, member: Member) -> (Range<usize>, Range<usize>) {
+        let (units, is_whole) = match &self.input {
+            Input::Map(_) => (self.blocks, false),
+            Input::Ring(ring) => (self.blocks.div_ceil(kernels.panel), ring.chunk > 1),
+        };
+        if self.pool.is_none() && !is_whole && !member.is_fair(units) && units < self.height {
+            return (0..self.blocks, member.part(self.height));
+        }
+        let blocks = match &self.input {
+            Input::Map(_) => member.part(units),
+            Input::Ring(_) => blocks_of(member.part(units), kernels, self.blocks),
+        };
+        (blocks, 0..self.height)
+    }
+
+    /// Makes rows of the input as they are needed, a panel of channels at a time: they stay in the
+    /// nearest cache. The ring lies at `at`.
+    fn through(
+        &self,
+        ring: &Ring,
+        at: usize,
+        view: &mut View<'_>,
+        kernels: &Kernels,
+        blocks: Range<usize>,
+        lines: Range<usize>,
+    ) {
+        let height = ring.producer.height;
+        let numbers = view.own(at..at + self.room(kernels));
+        for row in numbers.chunks_exact_mut(ring.row) {
+            row[..ring.left * LANES].fill(0.0);
+            row[ring.row - ring.right * LANES..].fill(0.0);
+        }
+        for panel in blocks.clone().step_by(kernels.panel) {
+            let mut made = (lines.start * self.stride).saturating_sub(ring.top);
+            for y in lines.clone() {
                 // Rows of the input that the kernel covers, the first counted from above the map.
                 let top = y * self.stride;
                 let first = ring.top.saturating_sub(top);
                 let last = self.kernel.min(height + ring.top - top);
                 while made < top + last - ring.top {
                     let chunk = ring.chunk.min(height - made);
-                    let at = ring.at + made % ring.slots * ring.row + ring.left * LANES;
-                    let out = Grid { at, row: ring.row, plane: ring.plane };
-                    ring.producer.panel(memory, kernels, panel, made..made + chunk, out);
+                    let slot = at + made % ring.slots * ring.row + ring.left * LANES;
+                    let out = Grid { at: slot, row: ring.row, plane: ring.plane };
+                    ring.producer.panel(view, kernels, panel, made..made + chunk, out);
                     made += chunk;
                 }
-                for block in panel..self.blocks.min(panel + kernels.panel) {
+                for block in panel..blocks.end.min(panel + kernels.panel) {
                     let mut rows = [0; depthwise::LARGEST];
                     for (ky, row) in rows.iter_mut().enumerate().take(last).skip(first) {
                         let slot = (top + ky - ring.top) % ring.slots;
-                        *row = ring.at + (block - panel) * ring.plane + slot * ring.row;
+                        *row = at + (block - panel) * ring.plane + slot * ring.row;
                     }
-                    self.row(memory, kernels, block, y, rows, first..last);
+                    self.row(view, kernels, block, y, rows, first..last);
                 }
             }
         }
@@ -114,14 +163,14 @@ impl Depthwise {
 
     fn row(
         &self,
-        memory: &mut Memory,
+        view: &mut View<'_>,
         kernels: &Kernels,
         block: usize,
         y: usize,
         rows: [usize; depthwise::LARGEST],
         inside: Range<usize>,
     ) {
-        memory.depthwise(
+        view.depthwise(
             kernels,
             &Row {
                 kernel: self.kernel,

@@ -1,11 +1,16 @@
 //! Squeeze-excite.
 
+use std::ops::Range;
+
 use pipe_network::{Activation, Gate};
 
-use crate::kernels::Kernels;
-use crate::kernels::call::{self, Memory, Vectors};
+use super::dense::blocks_of;
+use super::{Member, units_of};
+use crate::kernels::call;
+use crate::kernels::memory::{Vectors, View};
+use crate::kernels::{Kernels, LANES};
 
-/// Squeeze-excite, from the sums of the channels to scaled weights or a scaled map.
+/// Squeeze-excite, from the sums of the channels to their factors.
 #[derive(Debug)]
 pub(crate) struct Excite {
     pub(crate) pool: usize,
@@ -20,21 +25,31 @@ pub(crate) struct Excite {
     pub(crate) excite_bias: Vectors,
     pub(crate) between: usize,
     pub(crate) factors: usize,
-    pub(crate) scales: Scales,
+}
+
+/// Multiplies by the factors.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    pub(crate) factors: usize,
+    pub(crate) scaled: Scaled,
 }
 
 /// What squeeze-excite scales: whichever is smaller.
 #[derive(Debug)]
-pub(crate) enum Scales {
-    /// The map at this place.
-    Map(usize),
+pub(crate) enum Scaled {
+    /// The map at this place, so many pixels of so many blocks.
+    Map { at: usize, pixels: usize, blocks: usize },
     /// The weights of the next convolution, so many inputs and blocks of outputs, to this place.
     Weights { weights: Vectors, inputs: usize, blocks: usize, to: usize },
 }
 
 impl Excite {
-    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
-        memory.excite(
+    /// Every sum goes into every factor: they are few, and the first member makes them all.
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        if member.all(1).is_empty() {
+            return;
+        }
+        view.excite(
             kernels,
             &call::Excite {
                 blocks: self.blocks,
@@ -51,11 +66,44 @@ impl Excite {
                 out: self.factors,
             },
         );
-        match &self.scales {
-            Scales::Map(map) => memory.scale_map(kernels, *map, self.pixels, self.blocks, self.factors),
-            Scales::Weights { weights, inputs, blocks, to } => {
-                memory.scale_weights(kernels, weights.numbers(), *inputs, *blocks, self.factors, *to);
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        let own = |at: usize, numbers: usize| at..at + member.all(numbers.next_multiple_of(LANES)).end;
+        vec![own(self.between, self.squeezed), own(self.factors, self.blocks * LANES)]
+    }
+}
+
+impl Scale {
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        let blocks = self.part(kernels, member);
+        match &self.scaled {
+            _ if blocks.is_empty() => {}
+            Scaled::Map { at, pixels, .. } => {
+                let (map, factors) = (at + blocks.start * pixels * LANES, self.factors + blocks.start * LANES);
+                view.scale_map(kernels, map, *pixels, blocks.len(), factors);
             }
+            Scaled::Weights { weights, inputs, to, .. } => {
+                let from = blocks.start * inputs * LANES;
+                view.scale_weights(kernels, &weights.numbers()[from..], *inputs, blocks.len(), self.factors, to + from);
+            }
+        }
+    }
+
+    pub(super) fn owned(&self, kernels: &Kernels, member: Member) -> Vec<Range<usize>> {
+        let blocks = self.part(kernels, member);
+        let (at, numbers) = match &self.scaled {
+            Scaled::Map { at, pixels, .. } => (*at, pixels * LANES),
+            Scaled::Weights { inputs, to, .. } => (*to, inputs * LANES),
+        };
+        units_of(at, blocks, numbers)
+    }
+
+    /// Blocks, of weights those of whole panels.
+    fn part(&self, kernels: &Kernels, member: Member) -> Range<usize> {
+        match &self.scaled {
+            Scaled::Map { blocks, .. } => member.part(*blocks),
+            Scaled::Weights { blocks, .. } => blocks_of(member.part(blocks.div_ceil(kernels.panel)), kernels, *blocks),
         }
     }
 }

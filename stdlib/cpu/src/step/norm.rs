@@ -1,6 +1,10 @@
 //! Layer normalisation.
 
-use crate::kernels::call::{Grid, Memory, Vectors};
+use std::ops::Range;
+
+use super::Member;
+use crate::kernels::call::Grid;
+use crate::kernels::memory::{Vectors, View};
 use crate::kernels::{Kernels, LANES};
 
 #[derive(Debug)]
@@ -14,14 +18,23 @@ pub(crate) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
-        for y in 0..self.size.0 {
-            for x in 0..self.size.1 {
-                let from = self.map.at + y * self.map.row + x * LANES;
-                let to = self.out.at + y * self.out.row + x * LANES;
-                let (weight, bias) = (self.weight.numbers(), self.bias.numbers());
-                memory.layer_norm(kernels, (from, self.map.plane), (to, self.out.plane), self.epsilon, weight, bias);
-            }
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        let width = self.size.1;
+        for place in member.part(self.size.0 * width) {
+            let at = |map: Grid| map.at + place / width * map.row + place % width * LANES;
+            let (from, to) = (at(self.map), at(self.out));
+            let (weight, bias) = (self.weight.numbers(), self.bias.numbers());
+            view.layer_norm(kernels, (from, self.map.plane), (to, self.out.plane), self.epsilon, weight, bias);
         }
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        let width = self.size.1;
+        let places = member.part(self.size.0 * width);
+        let at = |block: usize, place: usize| {
+            self.out.at + block * self.out.plane + place / width * self.out.row + place % width * LANES
+        };
+        let blocks = (0..self.weight.numbers().len() / LANES).filter(|_| !places.is_empty());
+        blocks.map(|block| at(block, places.start)..at(block, places.end - 1) + LANES).collect()
     }
 }

@@ -1,9 +1,13 @@
 //! What many places become one by.
 
+use std::ops::Range;
+
 use pipe_network::MaxPool;
 
-use crate::kernels::Kernels;
-use crate::kernels::call::{self, Grid, Memory};
+use super::{Member, rows_of, units_of};
+use crate::kernels::call::{self, Grid};
+use crate::kernels::memory::View;
+use crate::kernels::{Kernels, LANES};
 
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -24,11 +28,11 @@ pub(crate) struct Mean {
 }
 
 impl Pool {
-    pub(super) fn run(&self, memory: &mut Memory, kernels: &Kernels) {
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
         let MaxPool { kernel, stride, padding, .. } = self.pool;
-        for block in 0..self.blocks {
+        for block in member.part(self.blocks) {
             for y in 0..self.out_size.0 {
-                memory.max_pool(
+                view.max_pool(
                     kernels,
                     &call::MaxPool {
                         map: self.map.at + block * self.map.plane,
@@ -45,5 +49,23 @@ impl Pool {
                 );
             }
         }
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        rows_of(self.out, member.part(self.blocks), 0..self.out_size.0, self.out_size.1)
+    }
+}
+
+impl Mean {
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        let blocks = member.part(self.blocks);
+        if !blocks.is_empty() {
+            let map = Grid { at: self.map.at + blocks.start * self.map.plane, ..self.map };
+            view.mean(kernels, map, self.size, blocks.len(), self.out + blocks.start * LANES);
+        }
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        units_of(self.out, member.part(self.blocks), LANES)
     }
 }

@@ -1,0 +1,60 @@
+//! Where the threads of a team wait for each other.
+
+use std::hint;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+/// So often a thread looks before it leaves the core to others: steps take microseconds, and sleeping
+/// and waking as long.
+const LOOKS: usize = 4096;
+
+/// Threads meet here, again and again.
+#[derive(Debug)]
+pub(super) struct Meeting {
+    members: usize,
+    arrived: AtomicUsize,
+    round: AtomicUsize,
+    is_broken: AtomicBool,
+}
+
+/// Tells the others when its thread panics, so that nobody waits for it forever.
+pub(super) struct Guard<'m>(&'m Meeting);
+
+impl Meeting {
+    pub(super) fn of(members: usize) -> Self {
+        let (arrived, round) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { members, arrived, round, is_broken: AtomicBool::new(false) }
+    }
+
+    pub(super) fn guard(&self) -> Guard<'_> {
+        Guard(self)
+    }
+
+    /// Waits until all members are here. What each did before is seen by all behind.
+    pub(super) fn wait(&self) {
+        let round = self.round.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.members {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.round.store(round.wrapping_add(1), Ordering::Release);
+            return;
+        }
+        let mut looks = 0;
+        while self.round.load(Ordering::Acquire) == round {
+            assert!(!self.is_broken.load(Ordering::Relaxed), "another thread of the team panicked");
+            if looks < LOOKS {
+                looks += 1;
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.is_broken.store(true, Ordering::Relaxed);
+        }
+    }
+}

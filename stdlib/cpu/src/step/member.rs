@@ -1,0 +1,44 @@
+//! How threads share a step.
+
+use std::ops::Range;
+
+/// A thread of the team that runs a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    number: usize,
+    of: usize,
+    /// Where the room of its own begins that a step may want; the first has the plan's.
+    room: Option<usize>,
+}
+
+impl Member {
+    /// One thread for all.
+    pub(crate) const ALONE: Self = Self { number: 0, of: 1, room: None };
+
+    /// The members of a team of so many; `room` numbers for each behind the first lie from `at` on.
+    pub(crate) fn team(of: usize, at: usize, room: usize) -> Vec<Self> {
+        let room_of = |number: usize| number.checked_sub(1).map(|before| at + before * room);
+        (0..of).map(|number| Self { number, of, room: room_of(number) }).collect()
+    }
+
+    /// Its part of so many units, as large as the others'.
+    pub(crate) fn part(self, units: usize) -> Range<usize> {
+        units * self.number / self.of..units * (self.number + 1) / self.of
+    }
+
+    /// All of what cannot be shared, for the first.
+    pub(crate) fn all(self, units: usize) -> Range<usize> {
+        if self.number == 0 { 0..units } else { 0..0 }
+    }
+
+    /// Whether so many units give every member nearly as much to do.
+    pub(crate) fn is_fair(self, units: usize) -> bool {
+        const EACH: usize = 4;
+        self.of == 1 || units >= EACH * self.of
+    }
+
+    /// Where room lies that every member has of its own; the first has it at `at`.
+    pub(crate) fn room(self, at: usize) -> usize {
+        self.room.unwrap_or(at)
+    }
+}
