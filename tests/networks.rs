@@ -330,6 +330,26 @@ fn a_state_dict_that_torchvision_wrote() {
     close(&logits, &tensor(&golden, "logits"), "logits");
 }
 
+/// Windows that lie side by side, but do not fill the image.
+#[test]
+fn patches_are_padded_where_a_variant_says_so() {
+    let network = network("convnext_tiny").unwrap();
+    let weights = Weights::random(&network, 5);
+    let network = network.variant(Variant::Tensorflow);
+    let (height, width) = (45, 50);
+    let images = images("padded patches", [1, 3, height, width]);
+    let expected = Backbone::new(&network, &weights, ComputeDevice::Cpu, Precision::F32).features(
+        images.clone(),
+        1,
+        height,
+        width,
+    );
+    for threads in [1, 3] {
+        let mut worker = worker(&network, &weights, height, width, Isa::best(), threads);
+        close(&worker.features(planes(&images, height, width)), &expected, "features");
+    }
+}
+
 /// Bytes travel to a device packed, and are normalised there.
 #[test]
 fn pixels_as_bytes_give_the_features_of_normalised_numbers() {

@@ -7,7 +7,7 @@ use crate::kernels::memory::{Memory, Shares};
 use crate::plan::{Map, Plan};
 use crate::step::{Member, Step};
 
-/// A plan with the memory for one image. Nothing is allocated from one image to the next.
+/// A plan with the memory for one image, which is kept from one image to the next.
 #[derive(Debug, Clone)]
 pub struct Worker {
     plan: Arc<Plan>,
@@ -24,7 +24,8 @@ struct Team {
 }
 
 impl Worker {
-    /// A worker of a plan, on so many threads. The numbers are the same on any number of them.
+    /// A worker of a plan, on so many threads, no more than there are cores: they wait for each other
+    /// many times a photo. The numbers are the same on any number of them.
     pub fn new(plan: Arc<Plan>, threads: usize) -> Self {
         if threads < 2 {
             return Self { memory: Memory::new(plan.memory), plan, team: None };

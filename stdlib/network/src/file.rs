@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
 
-use crate::weights::WeightsError;
+use crate::error::WeightsError;
 
 /// A tensor of a file.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ mod block;
 mod catalog;
 mod convnext;
 mod efficientnet;
+mod error;
 mod file;
 mod fold;
 mod known;
@@ -27,6 +28,7 @@ pub use block::{
     Tokens,
 };
 pub use catalog::{NETWORKS, network};
+pub use error::{WeightProblem, WeightsError};
 pub use fold::Folded;
 pub use known::{KnownWeights, Library, Normalization, all_known_weights, known_weights};
 pub use layers::LayerRow;
@@ -34,4 +36,4 @@ pub use network::{Classifier, Network};
 pub use pool::Pool;
 pub use tensors::{Role, TensorSpec};
 pub use variant::Variant;
-pub use weights::{Naming, WeightProblem, Weights, WeightsError};
+pub use weights::{Naming, Weights};

@@ -3,7 +3,7 @@
 use burn::backend::wgpu::WgpuDevice;
 use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
-use crate::device::{DeviceInfo, DeviceMissing};
+use crate::info::{DeviceInfo, DeviceMissing};
 
 /// What Burn takes by itself on this system, and its name.
 const BACKENDS: Backends = if IS_METAL { Backends::METAL } else { Backends::VULKAN };

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::driver;
+use crate::info::{DeviceInfo, DeviceMissing};
 
 /// The oldest driver that Burn's CUDA works with, as the driver counts: CUDA 12.0.
 const OLDEST_CUDA: i32 = 12_000;
@@ -17,22 +18,6 @@ pub enum ComputeDevice {
     /// The GPU of that number through Vulkan or Metal.
     #[cfg(feature = "wgpu")]
     Wgpu(crate::adapter::Adapter),
-}
-
-/// Why a GPU cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DeviceMissing(pub(crate) String);
-
-/// A GPU that is there, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// What it is called, and what is known of it.
-    pub text: String,
-    /// The bytes of its memory, where they are known.
-    pub memory: Option<u64>,
-    /// Whether it is a program that plays a GPU.
-    pub is_software: bool,
 }
 
 impl ComputeDevice {

@@ -11,6 +11,7 @@ mod device;
 mod driver;
 mod forward;
 mod head;
+mod info;
 mod pixels;
 mod precision;
 
@@ -18,7 +19,8 @@ mod precision;
 pub use adapter::Adapter;
 pub use attempt::attempt;
 pub use backbone::{Backbone, batch_size, supports};
-pub use device::{ComputeDevice, DeviceInfo, DeviceMissing, cuda_compiler, cuda_devices, wgpu_devices};
+pub use device::{ComputeDevice, cuda_compiler, cuda_devices, wgpu_devices};
 pub use head::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
+pub use info::{DeviceInfo, DeviceMissing};
 pub use pixels::PixelScale;
 pub use precision::Precision;

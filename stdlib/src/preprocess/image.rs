@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::Pixels;
 use super::decode::{self, Reading};
-use super::preset::Preset;
-use super::resize::{self, Filter, contain, cover, stretch};
+use super::preset::{Given, Preset};
+use super::resize::{self, Filter, Fit, contain, cover, stretch};
 
 /// Decodes each photo and brings it to one size.
 ///
@@ -82,7 +82,11 @@ struct Written {
 
 impl From<Written> for PreprocessImage {
     fn from(written: Written) -> Self {
-        let given = written.preset.map(|preset| preset.images()).unwrap_or_default();
+        let usual = Self::default();
+        let given = written.preset.map_or(
+            Given { size: usual.size, filter: usual.filter, fit: usual.fit, crop_pct: usual.crop_pct },
+            |preset| preset.given(),
+        );
         let fit = written.fit.unwrap_or(given.fit);
         // A preset's crop goes with its fit.
         let crop_pct = if fit == given.fit { given.crop_pct } else { 1.0 };
@@ -122,30 +126,6 @@ impl Default for PreprocessImage {
             background: None,
             dct_scaling: false,
             on_error: OnError::default(),
-        }
-    }
-}
-
-/// What to do about photos that are not square.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Fit {
-    /// Resize both sides, the aspect not kept.
-    #[default]
-    Stretch,
-    /// Resize the shorter side, the aspect kept, and cut out the middle.
-    Cover,
-    /// Resize the longer side, the aspect kept, and fill the border with `background`.
-    Contain,
-}
-
-impl Fit {
-    /// Its name, as it is written.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Stretch => "stretch",
-            Self::Cover => "cover",
-            Self::Contain => "contain",
         }
     }
 }

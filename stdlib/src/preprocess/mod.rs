@@ -9,9 +9,9 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
-pub use image::{Color, Fit, Orient, PreprocessImage};
+pub use image::{Color, Orient, PreprocessImage};
 pub(crate) use pixels::Pixels;
-pub use resize::Filter;
+pub use resize::{Filter, Fit};
 
 /// The pixels of an image file as it is, turned as its EXIF says.
 pub(crate) fn decode_photo(bytes: &[u8]) -> Result<Pixels, String> {

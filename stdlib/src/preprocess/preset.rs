@@ -6,9 +6,7 @@ use pipe_network::{KnownWeights, all_known_weights};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::PreprocessImage;
-use super::image::Fit;
-use super::resize::Filter;
+use super::resize::{Filter, Fit};
 
 /// As Keras' `ImageDataGenerator` and `load_img` make images for ImageNet's networks.
 const KERAS: &str = "keras/imagenet";
@@ -24,17 +22,23 @@ pub(super) enum Preset {
     Known(KnownWeights),
 }
 
+/// What a preset says of images.
+pub(super) struct Given {
+    pub(super) size: u32,
+    pub(super) filter: Filter,
+    pub(super) fit: Fit,
+    pub(super) crop_pct: f64,
+}
+
 impl Preset {
-    /// What is done to photos.
-    pub(super) fn images(&self) -> PreprocessImage {
+    pub(super) fn given(&self) -> Given {
         match self {
-            Self::Keras => PreprocessImage { size: 224, filter: Filter::Nearest, ..PreprocessImage::default() },
-            Self::Known(known) => PreprocessImage {
+            Self::Keras => Given { size: 224, filter: Filter::Nearest, fit: Fit::Stretch, crop_pct: 1.0 },
+            Self::Known(known) => Given {
                 size: known.size as u32,
                 filter: if known.filter == "bicubic" { Filter::Bicubic } else { Filter::Bilinear },
                 fit: Fit::Cover,
                 crop_pct: known.crop,
-                ..PreprocessImage::default()
             },
         }
     }

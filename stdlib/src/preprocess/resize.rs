@@ -44,6 +44,30 @@ impl Filter {
     }
 }
 
+/// What to do about photos that are not square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Resize both sides, the aspect not kept.
+    #[default]
+    Stretch,
+    /// Resize the shorter side, the aspect kept, and cut out the middle.
+    Cover,
+    /// Resize the longer side, the aspect kept, and fill the border with `background`.
+    Contain,
+}
+
+impl Fit {
+    /// Its name, as it is written.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stretch => "stretch",
+            Self::Cover => "cover",
+            Self::Contain => "contain",
+        }
+    }
+}
+
 /// To exactly that size, the aspect not kept.
 pub(super) fn stretch(
     resizer: &mut Resizer,

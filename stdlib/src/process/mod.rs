@@ -6,6 +6,7 @@ mod guard;
 mod map;
 mod shell;
 mod worker;
+mod workshop;
 
 pub use map::{Process, ProcessFeatures, ProcessImages, ProcessMap};
 pub use shell::Shell;

@@ -15,7 +15,7 @@ use pipe_core::ItemError;
 use serde_json::{Value, json};
 
 use super::command::{Running, shell};
-use super::map::Workshop;
+use super::workshop::{Answer, Workshop};
 
 /// How often a wait looks up whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,9 +23,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(2);
 /// Items that broke a new worker one after another, after which it is the command that is broken.
 const DEATHS: usize = 3;
-
-/// What became of an item: its bytes, or why there are none.
-pub(super) type Answer = Result<Vec<u8>, ItemError>;
 
 /// Gives items to a command, started when first needed and again after it died.
 pub(super) struct Worker {

@@ -12,18 +12,22 @@ const LOOKS: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Meeting {
     members: usize,
-    arrived: AtomicUsize,
-    round: AtomicUsize,
+    arrived: Apart<AtomicUsize>,
+    round: Apart<AtomicUsize>,
     is_broken: AtomicBool,
 }
+
+/// On a cache line of its own: who arrives does not disturb those who look at the round.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// Tells the others when its thread panics, so that nobody waits for it forever.
 pub(super) struct Guard<'m>(&'m Meeting);
 
 impl Meeting {
     pub(super) fn of(members: usize) -> Self {
-        let (arrived, round) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { members, arrived, round, is_broken: AtomicBool::new(false) }
+        Self { members, arrived: Apart::default(), round: Apart::default(), is_broken: AtomicBool::new(false) }
     }
 
     pub(super) fn guard(&self) -> Guard<'_> {
@@ -32,14 +36,14 @@ impl Meeting {
 
     /// Waits until all members are here. What each did before is seen by all behind.
     pub(super) fn wait(&self) {
-        let round = self.round.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.members {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.round.store(round.wrapping_add(1), Ordering::Release);
+        let round = self.round.0.load(Ordering::Acquire);
+        if self.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.members {
+            self.arrived.0.store(0, Ordering::Relaxed);
+            self.round.0.store(round.wrapping_add(1), Ordering::Release);
             return;
         }
         let mut looks = 0;
-        while self.round.load(Ordering::Acquire) == round {
+        while self.round.0.load(Ordering::Acquire) == round {
             assert!(!self.is_broken.load(Ordering::Relaxed), "another thread of the team panicked");
             if looks < LOOKS {
                 looks += 1;

@@ -46,25 +46,47 @@ impl Vectors {
 
 /// Which numbers of the memory each member of a team owns during a step.
 #[derive(Debug, Clone)]
-pub(crate) struct Shares(Vec<Vec<Range<usize>>>);
+pub(crate) struct Shares {
+    members: usize,
+    /// What is owned and by whom, in order; none overlap, and none are empty.
+    owned: Vec<(Range<usize>, usize)>,
+}
 
 impl Shares {
     /// The ranges of each member, which must not overlap.
-    pub(crate) fn new(owned: Vec<Vec<Range<usize>>>) -> Self {
-        let mut all: Vec<&Range<usize>> = owned.iter().flatten().filter(|range| !range.is_empty()).collect();
-        all.sort_by_key(|range| range.start);
-        let is_apart = all.windows(2).all(|pair| pair[0].end <= pair[1].start);
-        assert!(is_apart, "two members own the same numbers: {owned:?}");
-        Self(owned)
+    pub(crate) fn new(of_members: Vec<Vec<Range<usize>>>) -> Self {
+        let members = of_members.len();
+        let with_owner =
+            |(member, ranges): (usize, Vec<Range<usize>>)| ranges.into_iter().map(move |own| (own, member));
+        let mut all: Vec<(Range<usize>, usize)> = of_members.into_iter().enumerate().flat_map(with_owner).collect();
+        all.retain(|(range, _)| !range.is_empty());
+        all.sort_by_key(|(range, _)| range.start);
+        let mut owned: Vec<(Range<usize>, usize)> = Vec::new();
+        for (range, member) in all {
+            match owned.last_mut() {
+                Some((last, _)) if range.start < last.end => panic!("{last:?} and {range:?} are owned twice"),
+                Some((last, owner)) if range.start == last.end && *owner == member => last.end = range.end,
+                _ => owned.push((range, member)),
+            }
+        }
+        Self { members, owned }
+    }
+
+    /// What is owned from the first number of a part on.
+    fn from(&self, part: &Range<usize>) -> &[(Range<usize>, usize)] {
+        &self.owned[self.owned.partition_point(|(range, _)| range.end <= part.start)..]
     }
 
     fn owns(&self, member: usize, part: &Range<usize>) -> bool {
-        self.0[member].iter().any(|own| own.start <= part.start && part.end <= own.end)
+        let holds = |(range, owner): &(Range<usize>, usize)| {
+            *owner == member && range.start <= part.start && part.end <= range.end
+        };
+        part.is_empty() || self.from(part).first().is_some_and(holds)
     }
 
     fn is_of_another(&self, member: usize, part: &Range<usize>) -> bool {
-        let others = self.0.iter().enumerate().filter(|(other, _)| *other != member);
-        others.flat_map(|(_, ranges)| ranges).any(|range| range.start < part.end && part.start < range.end)
+        let touched = self.from(part).iter().take_while(|(range, _)| range.start < part.end);
+        !part.is_empty() && touched.into_iter().any(|(_, owner)| *owner != member)
     }
 }
 
@@ -96,7 +118,7 @@ impl Memory {
         steps: &[Shares],
         work: impl Fn(usize, usize, &mut View<'_>) + Sync,
     ) {
-        assert!(steps.iter().all(|shares| shares.0.len() == members));
+        assert!(steps.iter().all(|shares| shares.members == members));
         let numbers = self.0.numbers_mut();
         let (start, length) = (Start(numbers.as_mut_ptr()), numbers.len());
         let meeting = Meeting::of(members);
@@ -109,6 +131,8 @@ impl Memory {
             }
         };
         thread::scope(|scope| {
+            // A thread that cannot be started must not be waited for either.
+            let _guard = meeting.guard();
             for number in 1..members {
                 let member = &member;
                 scope.spawn(move || member(number));
@@ -186,5 +210,53 @@ impl View<'_> {
         let (read, written) = (self.part(from.start, from.len()), self.part_mut(to.start, to.len()));
         // Sound: as in `own`; they do not overlap.
         unsafe { (std::slice::from_raw_parts(read, from.len()), std::slice::from_raw_parts_mut(written, to.len())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    /// Two members, a vector each, of a memory of three.
+    fn halves() -> Shares {
+        Shares::new(vec![std::iter::once(0..16).collect(), std::iter::once(16..32).collect()])
+    }
+
+    fn panics(work: impl Fn(usize, &mut View<'_>) + Sync) -> bool {
+        let mut memory = Memory::new(48);
+        let ran =
+            catch_unwind(AssertUnwindSafe(|| memory.together(2, &[halves()], |_, member, view| work(member, view))));
+        ran.is_err()
+    }
+
+    fn own(member: usize) -> Range<usize> {
+        member * 16 + 4..member * 16 + 5
+    }
+
+    #[test]
+    fn members_write_what_is_theirs_and_read_what_is_no_others() {
+        assert!(!panics(|member, view| view.own(own(member)).fill(1.0)));
+        let read =
+            |from: Range<usize>| panics(|member, view| assert_eq!(view.pair(from.clone(), own(member)).0[0], 0.0));
+        assert!(!read(32..48));
+        assert!(panics(|_, view| view.own(0..16).fill(1.0)), "another's is written");
+        assert!(panics(|_, view| view.own(32..33).fill(1.0)), "nobody's is written");
+        assert!(read(15..17), "another's is read");
+        assert!(panics(|_, view| view.own(40..56).fill(1.0)), "it lies outside");
+    }
+
+    #[test]
+    fn a_member_that_panics_is_not_waited_for() {
+        for member in 0..2 {
+            assert!(panics(|number, _| assert!(number != member, "on purpose")));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "owned twice")]
+    fn nothing_is_owned_twice() {
+        Shares::new(vec![std::iter::once(0..17).collect(), std::iter::once(16..32).collect()]);
     }
 }

@@ -40,9 +40,9 @@ pub(super) trait Simd: Copy {
     unsafe fn mul(self, b: Self) -> Self;
     /// `self / b` within two units in the last place, where neither `b` nor its inverse is near 0.
     unsafe fn div(self, b: Self) -> Self;
-    /// The smaller number of each lane.
+    /// The smaller number of each lane; what is no number stays none.
     unsafe fn min(self, b: Self) -> Self;
-    /// The greater number of each lane.
+    /// The greater number of each lane; what is no number stays none.
     unsafe fn max(self, b: Self) -> Self;
     /// `self * 2^n`, where `shifted` is `n + 1.5 * 2^23`: its low bits hold `n`.
     unsafe fn scale_by_power(self, shifted: Self) -> Self;
@@ -96,11 +96,12 @@ impl Simd for V512 {
     }
     #[inline(always)]
     unsafe fn min(self, b: Self) -> Self {
-        Self(_mm512_min_ps(self.0, b.0))
+        // The second operand is what comes of no number.
+        Self(_mm512_min_ps(b.0, self.0))
     }
     #[inline(always)]
     unsafe fn max(self, b: Self) -> Self {
-        Self(_mm512_max_ps(self.0, b.0))
+        Self(_mm512_max_ps(b.0, self.0))
     }
     #[inline(always)]
     unsafe fn scale_by_power(self, shifted: Self) -> Self {
@@ -155,11 +156,11 @@ impl Simd for V256 {
     }
     #[inline(always)]
     unsafe fn min(self, b: Self) -> Self {
-        Self(_mm256_min_ps(self.0, b.0), _mm256_min_ps(self.1, b.1))
+        Self(_mm256_min_ps(b.0, self.0), _mm256_min_ps(b.1, self.1))
     }
     #[inline(always)]
     unsafe fn max(self, b: Self) -> Self {
-        Self(_mm256_max_ps(self.0, b.0), _mm256_max_ps(self.1, b.1))
+        Self(_mm256_max_ps(b.0, self.0), _mm256_max_ps(b.1, self.1))
     }
     #[inline(always)]
     unsafe fn scale_by_power(self, shifted: Self) -> Self {
@@ -300,11 +301,11 @@ impl Simd for Plain {
     }
     #[inline(always)]
     unsafe fn min(self, b: Self) -> Self {
-        self.zip(b, |a, b| if a < b { a } else { b })
+        self.zip(b, |a, b| if b < a { b } else { a })
     }
     #[inline(always)]
     unsafe fn max(self, b: Self) -> Self {
-        self.zip(b, |a, b| if a > b { a } else { b })
+        self.zip(b, |a, b| if b > a { b } else { a })
     }
     #[inline(always)]
     unsafe fn scale_by_power(self, shifted: Self) -> Self {

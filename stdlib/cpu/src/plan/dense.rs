@@ -150,5 +150,6 @@ impl Window {
 
 /// Whether the windows of a convolution lie side by side on the image.
 pub(super) fn is_patches(conv: &Conv, x: Map) -> bool {
-    x.is_planar && conv.stride == conv.kernel && conv.stride > 2
+    let is_bare = [x.height, x.width].map(|side| conv.padding_of(side)) == [(0, 0); 2];
+    x.is_planar && conv.stride == conv.kernel && conv.stride > 2 && is_bare
 }

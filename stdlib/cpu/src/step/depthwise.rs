@@ -108,7 +108,9 @@ impl Depthwise {
             Input::Map(_) => (self.blocks, false),
             Input::Ring(ring) => (self.blocks.div_ceil(kernels.panel), ring.chunk > 1),
         };
-        if self.pool.is_none() && !is_whole && !member.is_fair(units) && units < self.height {
+        // The rows of a panel that the busiest member goes through, either way.
+        let rows = units * (member.most(self.height) * self.stride + self.kernel);
+        if self.pool.is_none() && !is_whole && rows < member.most(units) * self.height * self.stride {
             return (0..self.blocks, member.part(self.height));
         }
         let blocks = match &self.input {

@@ -26,6 +26,11 @@ impl Member {
         units * self.number / self.of..units * (self.number + 1) / self.of
     }
 
+    /// The largest part of so many units.
+    pub(crate) fn most(self, units: usize) -> usize {
+        units.div_ceil(self.of)
+    }
+
     /// All of what cannot be shared, for the first.
     pub(crate) fn all(self, units: usize) -> Range<usize> {
         if self.number == 0 { 0..units } else { 0..0 }

@@ -24,7 +24,8 @@ pub(crate) struct Patches {
 impl Patches {
     pub(super) fn run(&self, view: &mut View<'_>, member: Member) {
         for block in member.part(self.blocks()) {
-            let image = self.image..self.image + self.channels * self.image_plane;
+            let last = (self.channels - 1) * self.image_plane + (self.height * self.side - 1) * self.image_row;
+            let image = self.image..self.image + last + self.width * self.side;
             let Some(own) = self.rows(block..block + 1).pop() else { return };
             let (image, out) = view.pair(image, own);
             for lane in 0..LANES.min(self.channels * self.side * self.side - block * LANES) {
