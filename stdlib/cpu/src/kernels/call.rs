@@ -192,6 +192,14 @@ impl View<'_> {
         unsafe { (kernels.depthwise)(&row) }
     }
 
+    /// The sums that [`View::depthwise`] would have made of a block's rows, to `out`.
+    pub(crate) fn sum(&mut self, kernels: &Kernels, map: Grid, (height, width): (usize, usize), out: usize) {
+        let from = self.grid(map, width, height * width, 1);
+        let to = self.part_mut(out, LANES);
+        // Sound: as in `product`.
+        unsafe { (kernels.sum)(from, map.row, height, width, to) }
+    }
+
     pub(crate) fn excite(&mut self, kernels: &Kernels, job: &Excite<'_>) {
         let channels = job.blocks * LANES;
         let job = reduce::Excite {

@@ -65,6 +65,26 @@ unsafe fn tiles<S: Simd, const K: usize, const STRIDE: usize>(row: &Row) {
     }
 }
 
+/// The sum of all places of a block, in the order in which [`row`] makes it.
+#[inline(always)]
+pub(super) unsafe fn sum<S: Simd>(map: *const f32, row: usize, height: usize, width: usize, out: *mut f32) {
+    let count = width.div_ceil(S::DEPTHWISE);
+    let (each, larger) = (width / count.max(1), width % count.max(1));
+    let mut total = S::splat(0.0);
+    for y in 0..height {
+        let mut place = map.add(y * row);
+        for number in 0..count {
+            let mut tile = S::splat(0.0);
+            for _ in 0..each + usize::from(number < larger) {
+                tile = tile.add(S::load(place));
+                place = place.add(LANES);
+            }
+            total = total.add(tile);
+        }
+    }
+    total.store(out);
+}
+
 #[inline(always)]
 unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const N: usize>(row: &Row, x: usize) {
     let mut sums = [S::splat(0.0); MOST];

@@ -30,6 +30,7 @@ pub(crate) struct Kernels {
     pub(crate) panel: usize,
     product: unsafe fn(&Product<'_>),
     depthwise: unsafe fn(&Row),
+    sum: unsafe fn(*const f32, usize, usize, usize, *mut f32),
     excite: unsafe fn(&Excite),
     scale_map: unsafe fn(*mut f32, usize, usize, *const f32),
     scale_weights: unsafe fn(*const f32, usize, usize, *const f32, *mut f32),
@@ -50,6 +51,10 @@ macro_rules! kernels {
         $(#[target_feature(enable = $features)])?
         unsafe fn depthwise(job: &Row) {
             depthwise::row::<$vector>(job);
+        }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn sum(map: *const f32, row: usize, height: usize, width: usize, out: *mut f32) {
+            depthwise::sum::<$vector>(map, row, height, width, out);
         }
         $(#[target_feature(enable = $features)])?
         unsafe fn excite(job: &Excite) {
@@ -101,6 +106,7 @@ macro_rules! kernels {
             panel: <$vector as Simd>::PANEL,
             product,
             depthwise,
+            sum,
             excite,
             scale_map,
             scale_weights,

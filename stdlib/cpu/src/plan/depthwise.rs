@@ -9,7 +9,7 @@ use crate::kernels::call::Grid;
 use crate::kernels::memory::Vectors;
 use crate::kernels::{LANES, depthwise};
 use crate::pack;
-use crate::step::{self, Input, Ring, Scaled, Step, Weights};
+use crate::step::{self, Input, Ring, Scaled, Split, Step, Weights};
 
 impl<'a> Planner<'a> {
     /// A depthwise convolution, together with what makes its input before it and squeeze-excite and
@@ -109,6 +109,11 @@ impl<'a> Planner<'a> {
         let pool = is_pooled.then(|| self.heap.take(blocks * LANES));
         let map = self.map(conv.outputs, height, width, wanted);
         let folded = Folded::conv(conv, self.weights);
+        let (units, is_whole) = match &input {
+            Input::Map(_) => (blocks, false),
+            Input::Ring(ring) => (blocks.div_ceil(self.panel), ring.chunk > 1),
+        };
+        let split = Split { units, height, kernel: conv.kernel, stride: conv.stride, is_whole };
         self.steps.push(Step::Depthwise(step::Depthwise {
             input,
             kernel: conv.kernel,
@@ -121,7 +126,11 @@ impl<'a> Planner<'a> {
             height,
             width,
             pool,
+            split,
         }));
+        if let Some(out) = pool {
+            self.steps.push(Step::Sums(step::Sums { split, map: map.grid(), size: map.size(), blocks, out }));
+        }
         if let Some(ring) = ring_part {
             self.heap.give_back(ring);
         }

@@ -52,10 +52,10 @@ impl Dense {
         rows_of(self.out, blocks, rows, self.width)
     }
 
-    /// Blocks of whole panels, and rows. Panels are shared where there are enough of them: each has weights of its own.
+    /// Blocks of whole panels, and rows: whichever the busiest member has less of. A panel's weights are its own.
     fn part(&self, kernels: &Kernels, member: Member) -> (Range<usize>, Range<usize>) {
         let panels = self.blocks.div_ceil(kernels.panel);
-        if !member.is_fair(panels) && panels < self.height {
+        if panels * member.most(self.height) < member.most(panels) * self.height {
             return (0..self.blocks, member.part(self.height));
         }
         (blocks_of(member.part(panels), kernels, self.blocks), 0..self.height)

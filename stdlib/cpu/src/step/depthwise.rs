@@ -5,7 +5,7 @@ use std::ops::Range;
 use pipe_network::Activation;
 
 use super::dense::{Dense, blocks_of};
-use super::{Member, rows_of};
+use super::{Member, rows_of, units_of};
 use crate::kernels::call::{Grid, Row};
 use crate::kernels::memory::{Vectors, View};
 use crate::kernels::{Kernels, LANES, depthwise};
@@ -26,6 +26,57 @@ pub(crate) struct Depthwise {
     pub(crate) width: usize,
     /// Where the sums of the output's channels go.
     pub(crate) pool: Option<usize>,
+    pub(crate) split: Split,
+}
+
+/// How threads share a depthwise convolution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Split {
+    /// Blocks of channels, or panels of them where a ring feeds them.
+    pub(crate) units: usize,
+    /// Rows of the output.
+    pub(crate) height: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    /// Whether all rows of the input are made at once.
+    pub(crate) is_whole: bool,
+}
+
+impl Split {
+    /// Whether rows are shared and not channels: where the busiest member has less to do then. Rows of a
+    /// ring are made anew where two parts meet.
+    fn is_by_rows(self, member: Member) -> bool {
+        let rows = self.units * (member.most(self.height) * self.stride + self.kernel);
+        !self.is_whole && rows < member.most(self.units) * self.height * self.stride
+    }
+}
+
+/// The sums of a depthwise convolution's channels, where its rows were shared: they are made in one
+/// order, which no member alone can keep.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    pub(crate) split: Split,
+    pub(crate) map: Grid,
+    pub(crate) size: (usize, usize),
+    pub(crate) blocks: usize,
+    pub(crate) out: usize,
+}
+
+impl Sums {
+    pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
+        for block in self.part(member) {
+            let map = Grid { at: self.map.at + block * self.map.plane, ..self.map };
+            view.sum(kernels, map, self.size, self.out + block * LANES);
+        }
+    }
+
+    pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
+        units_of(self.out, self.part(member), LANES)
+    }
+
+    fn part(&self, member: Member) -> Range<usize> {
+        if self.split.is_by_rows(member) { member.part(self.blocks) } else { 0..0 }
+    }
 }
 
 /// Where a depthwise convolution reads.
@@ -58,7 +109,7 @@ pub(crate) struct Ring {
 impl Depthwise {
     pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
         let (blocks, lines) = self.part(kernels, member);
-        if let Some(pool) = self.pool {
+        if let Some(pool) = self.pool_of(member) {
             view.own(pool + blocks.start * LANES..pool + blocks.end * LANES).fill(0.0);
         }
         match &self.input {
@@ -69,12 +120,12 @@ impl Depthwise {
                         for (ky, row) in rows.iter_mut().take(self.kernel).enumerate() {
                             *row = map.at + block * map.plane + (y * self.stride + ky) * map.row;
                         }
-                        self.row(view, kernels, block, y, rows, 0..self.kernel);
+                        self.row(view, kernels, (block, y), rows, 0..self.kernel, self.pool_of(member));
                     }
                 }
             }
             Input::Ring(ring) if !blocks.is_empty() && !lines.is_empty() => {
-                self.through(ring, member.room(ring.at), view, kernels, blocks, lines);
+                self.through(ring, member, view, kernels, blocks, lines);
             }
             Input::Ring(_) => {}
         }
@@ -82,7 +133,7 @@ impl Depthwise {
 
     pub(super) fn owned(&self, kernels: &Kernels, member: Member) -> Vec<Range<usize>> {
         let (blocks, rows) = self.part(kernels, member);
-        let pool = self.pool.map(|pool| pool + blocks.start * LANES..pool + blocks.end * LANES);
+        let pool = self.pool_of(member).map(|pool| pool + blocks.start * LANES..pool + blocks.end * LANES);
         let ring = match &self.input {
             Input::Map(_) => None,
             Input::Ring(ring) => {
@@ -101,37 +152,35 @@ impl Depthwise {
         }
     }
 
-    /// Blocks, of whole panels where a ring feeds them, and rows. Sums of channels are made row by row,
-    /// in one order: such channels are not shared. Rows of a ring are made anew where two parts meet.
+    /// Blocks, of whole panels where a ring feeds them, and rows.
     fn part(&self, kernels: &Kernels, member: Member) -> (Range<usize>, Range<usize>) {
-        let (units, is_whole) = match &self.input {
-            Input::Map(_) => (self.blocks, false),
-            Input::Ring(ring) => (self.blocks.div_ceil(kernels.panel), ring.chunk > 1),
-        };
-        // The rows of a panel that the busiest member goes through, either way.
-        let rows = units * (member.most(self.height) * self.stride + self.kernel);
-        if self.pool.is_none() && !is_whole && rows < member.most(units) * self.height * self.stride {
+        if self.split.is_by_rows(member) {
             return (0..self.blocks, member.part(self.height));
         }
         let blocks = match &self.input {
-            Input::Map(_) => member.part(units),
-            Input::Ring(_) => blocks_of(member.part(units), kernels, self.blocks),
+            Input::Map(_) => member.part(self.blocks),
+            Input::Ring(_) => blocks_of(member.part(self.split.units), kernels, self.blocks),
         };
         (blocks, 0..self.height)
     }
 
+    /// Where the sums go, if they are made row by row.
+    fn pool_of(&self, member: Member) -> Option<usize> {
+        self.pool.filter(|_| !self.split.is_by_rows(member))
+    }
+
     /// Makes rows of the input as they are needed, a panel of channels at a time: they stay in the
-    /// nearest cache. The ring lies at `at`.
+    /// nearest cache.
     fn through(
         &self,
         ring: &Ring,
-        at: usize,
+        member: Member,
         view: &mut View<'_>,
         kernels: &Kernels,
         blocks: Range<usize>,
         lines: Range<usize>,
     ) {
-        let height = ring.producer.height;
+        let (height, at) = (ring.producer.height, member.room(ring.at));
         let numbers = view.own(at..at + self.room(kernels));
         for row in numbers.chunks_exact_mut(ring.row) {
             row[..ring.left * LANES].fill(0.0);
@@ -157,7 +206,7 @@ impl Depthwise {
                         let slot = (top + ky - ring.top) % ring.slots;
                         *row = at + (block - panel) * ring.plane + slot * ring.row;
                     }
-                    self.row(view, kernels, block, y, rows, first..last);
+                    self.row(view, kernels, (block, y), rows, first..last, self.pool_of(member));
                 }
             }
         }
@@ -167,10 +216,10 @@ impl Depthwise {
         &self,
         view: &mut View<'_>,
         kernels: &Kernels,
-        block: usize,
-        y: usize,
+        (block, y): (usize, usize),
         rows: [usize; depthwise::LARGEST],
         inside: Range<usize>,
+        pool: Option<usize>,
     ) {
         view.depthwise(
             kernels,
@@ -184,7 +233,7 @@ impl Depthwise {
                 bias: &self.bias.numbers()[block * LANES..],
                 out: self.out.at + block * self.out.plane + y * self.out.row,
                 width: self.width,
-                pool: self.pool.map(|pool| pool + block * LANES),
+                pool: pool.map(|pool| pool + block * LANES),
                 activation: self.activation,
             },
         );

@@ -36,12 +36,6 @@ impl Member {
         if self.number == 0 { 0..units } else { 0..0 }
     }
 
-    /// Whether so many units give every member nearly as much to do.
-    pub(crate) fn is_fair(self, units: usize) -> bool {
-        const EACH: usize = 4;
-        self.of == 1 || units >= EACH * self.of
-    }
-
     /// Where room lies that every member has of its own; the first has it at `at`.
     pub(crate) fn room(self, at: usize) -> usize {
         self.room.unwrap_or(at)

@@ -13,7 +13,7 @@ mod pool;
 pub(crate) use attention::{Attention, Tokens};
 pub(crate) use clear::Clear;
 pub(crate) use dense::{Dense, Weights};
-pub(crate) use depthwise::{Depthwise, Input, Ring};
+pub(crate) use depthwise::{Depthwise, Input, Ring, Split, Sums};
 pub(crate) use excite::{Excite, Scale, Scaled};
 pub(crate) use member::Member;
 pub(crate) use norm::LayerNorm;
@@ -33,6 +33,7 @@ pub(crate) enum Step {
     Patches(Patches),
     Dense(Dense),
     Depthwise(Depthwise),
+    Sums(Sums),
     Excite(Excite),
     Scale(Scale),
     MaxPool(Pool),
@@ -50,6 +51,7 @@ impl Step {
             Self::Patches(step) => step.run(view, member),
             Self::Dense(step) => step.run(view, kernels, member),
             Self::Depthwise(step) => step.run(view, kernels, member),
+            Self::Sums(step) => step.run(view, kernels, member),
             Self::Excite(step) => step.run(view, kernels, member),
             Self::Scale(step) => step.run(view, kernels, member),
             Self::MaxPool(step) => step.run(view, kernels, member),
@@ -67,6 +69,7 @@ impl Step {
             Self::Patches(step) => step.owned(member),
             Self::Dense(step) => step.owned(kernels, member),
             Self::Depthwise(step) => step.owned(kernels, member),
+            Self::Sums(step) => step.owned(member),
             Self::Excite(step) => step.owned(member),
             Self::Scale(step) => step.owned(kernels, member),
             Self::MaxPool(step) => step.owned(member),
