@@ -139,8 +139,7 @@ fn compare(args: &Args, name: &str, work: Work, mut peer: Option<&mut Peer>) -> 
     let ratio = |found: &Option<(f64, String)>| {
         found.as_ref().map_or_else(String::new, |(rate, _)| format!("{:.2}", medians[0] / rate))
     };
-    let threads = if work.is_shared() { "one photo at a time" } else { "" };
-    let threads = [work.all().to_string(), threads.to_owned()].join(" ").trim_end().to_owned();
+    let threads = format!("{}{}", work.all(), if work.is_shared() { " one photo at a time" } else { "" });
     let mut row = vec![format!("{name}, {side}"), threads];
     row.extend(medians[..plans.len()].iter().map(|rate| format!("{rate:.1}")));
     row.extend([cell(&onnx), cell(&torch), ratio(&onnx), ratio(&torch)]);

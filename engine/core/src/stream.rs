@@ -205,8 +205,7 @@ fn spawn<'scope, 'env>(
     let batched = stages.iter().position(|stage| stage.pace() != Pace::EveryCore).unwrap_or(stages.len());
     let threads = job.threads.clamp(1, starts.len().max(1));
     // Threads that wait for each other want a core each.
-    let cores = job.threads.min(thread::available_parallelism().map_or(1, usize::from)) / threads;
-    let cores = cores.max(1);
+    let cores = (job.threads.min(thread::available_parallelism().map_or(1, usize::from)) / threads).max(1);
     // Room for the next batch, so that nobody waits while one is computed.
     let (size, workers) = pace(&stages[batched..]);
     let (send, receive) = sync_channel(2 * size.max(threads));

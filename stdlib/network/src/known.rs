@@ -79,7 +79,7 @@ pub fn known_weights(network: &str) -> Vec<KnownWeights> {
 /// The known weights of all networks.
 pub fn all_known_weights() -> impl Iterator<Item = KnownWeights> {
     let of_torchvision = TORCHVISION.iter().enumerate().map(|(at, &(network, name, sha256, size, resize, filter))| {
-        // Those who are not the usual ones stand behind them.
+        // Those that are not the usual ones stand behind them.
         let is_usual = at == 0 || TORCHVISION[at - 1].0 != network;
         KnownWeights {
             network,

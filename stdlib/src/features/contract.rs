@@ -39,20 +39,18 @@ impl Contract {
     /// file's name. Of others, whose names their tensors have tells what they have in common.
     pub(super) fn of(model: &str, weights: &WeightsFrom, naming: Naming) -> Option<Self> {
         let known = known_weights(model);
-        let has_digest = |known: &&KnownWeights, text: &str| known.sha256.is_some_and(|digest| text.contains(digest));
+        let by_digest =
+            |text: &str| known.iter().find(|known| known.sha256.is_some_and(|digest| text.contains(digest)));
         let exact = match weights {
             WeightsFrom::Random => return None,
             WeightsFrom::File(file) => {
                 let name = file.path().file_stem().unwrap_or_default().to_string_lossy();
-                let published = known.iter().find(|known| has_digest(known, &name));
-                Self::beside(file.path()).or_else(|| published.map(Self::exact))
+                Self::beside(file.path()).or_else(|| by_digest(&name).map(Self::exact))
             }
             WeightsFrom::Remote(remote) => {
                 let named = remote.repository().and_then(|repository| repository.strip_prefix("timm/"));
-                let published = known.iter().find(|known| named == Some(known.name));
-                published
-                    .or_else(|| known.iter().find(|known| has_digest(known, &remote.sha256()[..8])))
-                    .map(Self::exact)
+                let by_name = known.iter().find(|known| named == Some(known.name));
+                by_name.or_else(|| by_digest(&remote.sha256()[..8])).map(Self::exact)
             }
         };
         exact.or_else(|| Self::common(&known, naming))

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Pixels;
 use super::decode::{self, Reading};
-use super::preset::{Given, Preset};
+use super::preset::Preset;
 use super::resize::{self, Filter, Fit, contain, cover, stretch};
 
 /// Decodes each photo and brings it to one size.
@@ -82,11 +82,7 @@ struct Written {
 
 impl From<Written> for PreprocessImage {
     fn from(written: Written) -> Self {
-        let usual = Self::default();
-        let given = written.preset.map_or(
-            Given { size: usual.size, filter: usual.filter, fit: usual.fit, crop_pct: usual.crop_pct },
-            |preset| preset.given(),
-        );
+        let given = written.preset.map(|preset| preset.given()).unwrap_or_default();
         let fit = written.fit.unwrap_or(given.fit);
         // A preset's crop goes with its fit.
         let crop_pct = if fit == given.fit { given.crop_pct } else { 1.0 };
@@ -116,17 +112,7 @@ impl JsonSchema for PreprocessImage {
 
 impl Default for PreprocessImage {
     fn default() -> Self {
-        Self {
-            size: 224,
-            filter: Filter::default(),
-            fit: Fit::default(),
-            crop_pct: 1.0,
-            orientation: Orient::default(),
-            color: Color::default(),
-            background: None,
-            dct_scaling: false,
-            on_error: OnError::default(),
-        }
+        Written::default().into()
     }
 }
 

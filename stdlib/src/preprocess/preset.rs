@@ -22,7 +22,7 @@ pub(super) enum Preset {
     Known(KnownWeights),
 }
 
-/// What a preset says of images.
+/// What a preset says of images; by default what holds without one.
 pub(super) struct Given {
     pub(super) size: u32,
     pub(super) filter: Filter,
@@ -30,10 +30,16 @@ pub(super) struct Given {
     pub(super) crop_pct: f64,
 }
 
+impl Default for Given {
+    fn default() -> Self {
+        Self { size: 224, filter: Filter::default(), fit: Fit::default(), crop_pct: 1.0 }
+    }
+}
+
 impl Preset {
     pub(super) fn given(&self) -> Given {
         match self {
-            Self::Keras => Given { size: 224, filter: Filter::Nearest, fit: Fit::Stretch, crop_pct: 1.0 },
+            Self::Keras => Given { filter: Filter::Nearest, ..Given::default() },
             Self::Known(known) => Given {
                 size: known.size as u32,
                 filter: if known.filter == "bicubic" { Filter::Bicubic } else { Filter::Bilinear },

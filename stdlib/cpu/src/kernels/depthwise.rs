@@ -4,7 +4,7 @@ use pipe_network::Activation;
 
 use super::function::activate;
 use super::gemm::{MOST, unroll};
-use super::simd::{LANES, Simd};
+use super::simd::{self, LANES, Simd};
 
 /// The largest kernel.
 pub(crate) const LARGEST: usize = 7;
@@ -47,11 +47,8 @@ pub(super) unsafe fn row<S: Simd>(row: &Row) {
 
 #[inline(always)]
 unsafe fn tiles<S: Simd, const K: usize, const STRIDE: usize>(row: &Row) {
-    let count = row.width.div_ceil(S::DEPTHWISE);
-    let (each, larger) = (row.width / count.max(1), row.width % count.max(1));
     let mut x = 0;
-    for number in 0..count {
-        let pixels = each + usize::from(number < larger);
+    for pixels in simd::tiles(row.width, S::DEPTHWISE) {
         macro_rules! sizes {
             ($($n:literal)*) => {
                 match pixels {
@@ -68,14 +65,12 @@ unsafe fn tiles<S: Simd, const K: usize, const STRIDE: usize>(row: &Row) {
 /// The sum of all places of a block, in the order in which [`row`] makes it.
 #[inline(always)]
 pub(super) unsafe fn sum<S: Simd>(map: *const f32, row: usize, height: usize, width: usize, out: *mut f32) {
-    let count = width.div_ceil(S::DEPTHWISE);
-    let (each, larger) = (width / count.max(1), width % count.max(1));
     let mut total = S::splat(0.0);
     for y in 0..height {
         let mut place = map.add(y * row);
-        for number in 0..count {
+        for pixels in simd::tiles(width, S::DEPTHWISE) {
             let mut tile = S::splat(0.0);
-            for _ in 0..each + usize::from(number < larger) {
+            for _ in 0..pixels {
                 tile = tile.add(S::load(place));
                 place = place.add(LANES);
             }

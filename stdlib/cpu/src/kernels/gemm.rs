@@ -8,7 +8,7 @@ use pipe_network::Activation;
 use super::function::activate;
 #[cfg(target_arch = "aarch64")]
 use super::simd::V128;
-use super::simd::{LANES, Plain, Simd};
+use super::simd::{LANES, Plain, Simd, tiles};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{V256, V512};
 
@@ -82,10 +82,7 @@ pub(super) const MOST: usize = 14;
 #[inline(always)]
 pub(super) unsafe fn product<S: Write>(product: &Product<'_>) {
     let mut cursor = Cursor::new(product);
-    let tiles = product.pixels.div_ceil(S::TILE);
-    let (each, larger) = (product.pixels / tiles.max(1), product.pixels % tiles.max(1));
-    for tile in 0..tiles {
-        let pixels = each + usize::from(tile < larger);
+    for pixels in tiles(product.pixels, S::TILE) {
         match (product.step, product.vectors) {
             (16, 2) => sized::<S, 2, 16>(product, &mut cursor, pixels),
             (16, _) => sized::<S, 1, 16>(product, &mut cursor, pixels),

@@ -315,6 +315,14 @@ impl Simd for Plain {
     }
 }
 
+/// The sizes of tiles that a row of pixels is divided into: as few as `most` allows, nearly equal.
+#[inline(always)]
+pub(super) fn tiles(pixels: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = pixels.div_ceil(most);
+    let (each, larger) = (pixels / count.max(1), pixels % count.max(1));
+    (0..count).map(move |number| each + usize::from(number < larger))
+}
+
 /// The sum of the sixteen numbers, in one order for every instruction set.
 #[inline(always)]
 pub(super) unsafe fn sum<S: Simd>(vector: S) -> f32 {

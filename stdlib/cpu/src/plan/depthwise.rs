@@ -116,20 +116,17 @@ impl<'a> Planner<'a> {
         let split = Split { units, height, kernel: conv.kernel, stride: conv.stride, is_whole };
         self.steps.push(Step::Depthwise(step::Depthwise {
             input,
-            kernel: conv.kernel,
-            stride: conv.stride,
+            split,
             weights: pack::depthwise(&folded.weight, conv.outputs, conv.kernel),
             bias: Vectors::of(&folded.bias),
             blocks,
             activation: conv.activation,
             out: map.grid(),
-            height,
             width,
             pool,
-            split,
         }));
         if let Some(out) = pool {
-            self.steps.push(Step::Sums(step::Sums { split, map: map.grid(), size: map.size(), blocks, out }));
+            self.steps.push(Step::Sums(step::Sums { split, map: map.grid(), width, blocks, out }));
         }
         if let Some(ring) = ring_part {
             self.heap.give_back(ring);

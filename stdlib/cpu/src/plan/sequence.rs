@@ -68,29 +68,27 @@ impl<'a> Planner<'a> {
             self.product(&folded.scaled(&factors), Window::point(channels, 3 * channels, x), Activation::Identity, x);
         let qkv = self.finish(dense, 3 * channels, Tail::default())?;
         let places = x.width;
-        let padded = places.next_multiple_of(LANES);
-        let [keys, values, scores] = [padded * each, places * each, padded * places].map(|size| self.heap.take(size));
-        let out = self.map(channels, 1, places, 0);
         let taps = |count: usize| {
             let tap = |first: usize| Tap { at: (first * places) as u32, count: LANES.min(count - first) as u32 };
             Taps::new((0..count).step_by(LANES).map(tap).collect())
         };
-        self.steps.push(Step::Attention(step::Attention {
+        let out = self.map(channels, 1, places, 0);
+        let mut step = step::Attention {
             qkv: qkv.grid(),
             heads,
             channels: each,
             places,
-            keys,
-            values,
-            scores,
+            room: 0,
             of_channels: taps(each),
             of_places: taps(places),
             zeros: Vectors::zeros(self.panel * LANES),
             out: out.grid(),
-        }));
-        for part in [qkv.part, keys, values, scores] {
-            self.heap.give_back(part);
-        }
+        };
+        let room = self.heap.take(step.room());
+        step.room = room;
+        self.steps.push(Step::Attention(step));
+        self.heap.give_back(room);
+        self.heap.give_back(qkv.part);
         let done = self.linear(&after, out, tail)?;
         self.heap.give_back(out.part);
         Ok(done)

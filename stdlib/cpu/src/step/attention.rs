@@ -31,10 +31,8 @@ pub(crate) struct Attention {
     /// Channels of a head, a multiple of 16.
     pub(crate) channels: usize,
     pub(crate) places: usize,
-    /// Room for one head: keys and values as weights, and scores.
-    pub(crate) keys: usize,
-    pub(crate) values: usize,
-    pub(crate) scores: usize,
+    /// Where the room for one head lies.
+    pub(crate) room: usize,
     pub(crate) of_channels: Taps,
     pub(crate) of_places: Taps,
     pub(crate) zeros: Vectors,
@@ -105,25 +103,18 @@ impl Attention {
         let blocks = self.channels / LANES;
         let heads = member.part(self.heads);
         let mut owned = rows_of(self.out, heads.start * blocks..heads.end * blocks, 0..1, self.places);
-        let Room { keys, values, scores } = self.room_of(member);
-        owned.extend([
-            keys..keys + self.keys_numbers(),
-            values..values + self.values_numbers(),
-            scores..scores + self.scores_numbers(),
-        ]);
+        let room = member.room(self.room);
+        owned.push(room..room + self.room());
         owned
     }
 
     /// Numbers for one head.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.keys_numbers() + self.values_numbers() + self.scores_numbers()
     }
 
     fn room_of(&self, member: Member) -> Room {
-        let keys = member.room(self.keys);
-        if keys == self.keys {
-            return Room { keys, values: self.values, scores: self.scores };
-        }
+        let keys = member.room(self.room);
         let values = keys + self.keys_numbers();
         Room { keys, values, scores: values + self.values_numbers() }
     }

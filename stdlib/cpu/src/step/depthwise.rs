@@ -14,22 +14,19 @@ use crate::kernels::{Kernels, LANES, depthwise};
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     pub(crate) input: Input,
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
+    pub(crate) split: Split,
     /// `[blocks][kernel x kernel][16]`.
     pub(crate) weights: Vectors,
     pub(crate) bias: Vectors,
     pub(crate) blocks: usize,
     pub(crate) activation: Activation,
     pub(crate) out: Grid,
-    pub(crate) height: usize,
     pub(crate) width: usize,
     /// Where the sums of the output's channels go.
     pub(crate) pool: Option<usize>,
-    pub(crate) split: Split,
 }
 
-/// How threads share a depthwise convolution.
+/// What decides how threads share a depthwise convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Split {
     /// Blocks of channels, or panels of them where a ring feeds them.
@@ -57,7 +54,7 @@ impl Split {
 pub(crate) struct Sums {
     pub(crate) split: Split,
     pub(crate) map: Grid,
-    pub(crate) size: (usize, usize),
+    pub(crate) width: usize,
     pub(crate) blocks: usize,
     pub(crate) out: usize,
 }
@@ -66,7 +63,7 @@ impl Sums {
     pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
         for block in self.part(member) {
             let map = Grid { at: self.map.at + block * self.map.plane, ..self.map };
-            view.sum(kernels, map, self.size, self.out + block * LANES);
+            view.sum(kernels, map, (self.split.height, self.width), self.out + block * LANES);
         }
     }
 
@@ -117,17 +114,14 @@ impl Depthwise {
                 for block in blocks {
                     for y in lines.clone() {
                         let mut rows = [0; depthwise::LARGEST];
-                        for (ky, row) in rows.iter_mut().take(self.kernel).enumerate() {
-                            *row = map.at + block * map.plane + (y * self.stride + ky) * map.row;
+                        for (ky, row) in rows.iter_mut().take(self.split.kernel).enumerate() {
+                            *row = map.at + block * map.plane + (y * self.split.stride + ky) * map.row;
                         }
-                        self.row(view, kernels, (block, y), rows, 0..self.kernel, self.pool_of(member));
+                        self.row(view, kernels, (block, y), rows, 0..self.split.kernel, self.pool_of(member));
                     }
                 }
             }
-            Input::Ring(ring) if !blocks.is_empty() && !lines.is_empty() => {
-                self.through(ring, member, view, kernels, blocks, lines);
-            }
-            Input::Ring(_) => {}
+            Input::Ring(ring) => self.through(ring, member, view, kernels, blocks, lines),
         }
     }
 
@@ -155,13 +149,13 @@ impl Depthwise {
     /// Blocks, of whole panels where a ring feeds them, and rows.
     fn part(&self, kernels: &Kernels, member: Member) -> (Range<usize>, Range<usize>) {
         if self.split.is_by_rows(member) {
-            return (0..self.blocks, member.part(self.height));
+            return (0..self.blocks, member.part(self.split.height));
         }
         let blocks = match &self.input {
             Input::Map(_) => member.part(self.blocks),
             Input::Ring(_) => blocks_of(member.part(self.split.units), kernels, self.blocks),
         };
-        (blocks, 0..self.height)
+        (blocks, 0..self.split.height)
     }
 
     /// Where the sums go, if they are made row by row.
@@ -187,12 +181,12 @@ impl Depthwise {
             row[ring.row - ring.right * LANES..].fill(0.0);
         }
         for panel in blocks.clone().step_by(kernels.panel) {
-            let mut made = (lines.start * self.stride).saturating_sub(ring.top);
+            let mut made = (lines.start * self.split.stride).saturating_sub(ring.top);
             for y in lines.clone() {
                 // Rows of the input that the kernel covers, the first counted from above the map.
-                let top = y * self.stride;
+                let top = y * self.split.stride;
                 let first = ring.top.saturating_sub(top);
-                let last = self.kernel.min(height + ring.top - top);
+                let last = self.split.kernel.min(height + ring.top - top);
                 while made < top + last - ring.top {
                     let chunk = ring.chunk.min(height - made);
                     let slot = at + made % ring.slots * ring.row + ring.left * LANES;
@@ -224,12 +218,12 @@ impl Depthwise {
         view.depthwise(
             kernels,
             &Row {
-                kernel: self.kernel,
-                stride: self.stride,
+                kernel: self.split.kernel,
+                stride: self.split.stride,
                 rows,
                 first: inside.start,
                 last: inside.end,
-                weights: &self.weights.numbers()[block * self.kernel * self.kernel * LANES..],
+                weights: &self.weights.numbers()[block * self.split.kernel * self.split.kernel * LANES..],
                 bias: &self.bias.numbers()[block * LANES..],
                 out: self.out.at + block * self.out.plane + y * self.out.row,
                 width: self.width,

@@ -46,7 +46,7 @@ pub(crate) enum Scaled {
 impl Excite {
     /// Every sum goes into every factor: they are few, and the first member makes them all.
     pub(super) fn run(&self, view: &mut View<'_>, kernels: &Kernels, member: Member) {
-        if member.all(1).is_empty() {
+        if !member.is_first() {
             return;
         }
         view.excite(
@@ -69,8 +69,11 @@ impl Excite {
     }
 
     pub(super) fn owned(&self, member: Member) -> Vec<Range<usize>> {
-        let own = |at: usize, numbers: usize| at..at + member.all(numbers.next_multiple_of(LANES)).end;
-        vec![own(self.between, self.squeezed), own(self.factors, self.blocks * LANES)]
+        if !member.is_first() {
+            return Vec::new();
+        }
+        let squeezed = self.between..self.between + self.squeezed.next_multiple_of(LANES);
+        vec![squeezed, self.factors..self.factors + self.blocks * LANES]
     }
 }
 

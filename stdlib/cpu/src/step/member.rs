@@ -31,9 +31,9 @@ impl Member {
         units.div_ceil(self.of)
     }
 
-    /// All of what cannot be shared, for the first.
-    pub(crate) fn all(self, units: usize) -> Range<usize> {
-        if self.number == 0 { 0..units } else { 0..0 }
+    /// Whether it is the one that does what cannot be shared.
+    pub(crate) fn is_first(self) -> bool {
+        self.number == 0
     }
 
     /// Where room lies that every member has of its own; the first has it at `at`.

@@ -10,6 +10,8 @@ mod norm;
 mod patches;
 mod pool;
 
+use std::ops::Range;
+
 pub(crate) use attention::{Attention, Tokens};
 pub(crate) use clear::Clear;
 pub(crate) use dense::{Dense, Weights};
@@ -19,8 +21,6 @@ pub(crate) use member::Member;
 pub(crate) use norm::LayerNorm;
 pub(crate) use patches::Patches;
 pub(crate) use pool::{Mean, Pool};
-
-use std::ops::Range;
 
 use crate::kernels::call::Grid;
 use crate::kernels::memory::View;
