@@ -32,3 +32,4 @@ mod split;
 mod stale;
 mod sweep;
 mod tools;
+mod tuning;

@@ -33,7 +33,7 @@ fn values(full_name: &str, shape: &[usize], gain: f64, residual: f64) -> Vec<f32
 }
 
 /// Weights from a file with the names and shapes that the other library wrote.
-fn weights(model: &str, described: &Value, network: &Network) -> (Weights, Naming) {
+pub(crate) fn weights(model: &str, described: &Value, network: &Network) -> (Weights, Naming) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), state_dict(model, described)).unwrap();
     Weights::read(file.path(), network).unwrap()

@@ -30,6 +30,7 @@ pub fn kinds() -> Result<Kinds, ShapeError> {
     kinds.map::<preprocess::PreprocessImage>()?;
     kinds.map::<features::BackboneFeatures>()?;
     kinds.whole::<train::TrainHead>()?;
+    kinds.whole::<train::Finetune>()?;
     kinds.whole::<eval::EvalClassifier>()?;
     kinds.whole::<compare::CompareMetrics>()?;
     kinds.whole::<audit::AuditLabels>()?;

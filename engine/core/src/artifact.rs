@@ -132,15 +132,49 @@ impl Collection {
         threads: usize,
         take: impl Fn(usize, Vec<u8>) -> T + Sync,
     ) -> Result<Vec<T>, Failure> {
-        let lost = |at: usize| {
-            let id = self.records.rows.get(at).map_or("", |row| &row.id);
-            Failure::lost(format!("the stored item of `{id}`"))
-        };
-        let found = store.find_items(&self.items);
-        let entries: Vec<ItemEntry> =
-            found.into_iter().enumerate().map(|(at, entry)| entry.ok_or_else(|| lost(at))).collect::<Result<_, _>>()?;
-        let read = store.read_items(&entries, threads, take);
-        read.into_iter().enumerate().map(|(at, item)| item.ok_or_else(|| lost(at))).collect()
+        let all: Vec<usize> = (0..self.items.len()).collect();
+        self.stored(store)?.map(&all, threads, take)
+    }
+
+    /// Where its items lie, to read some of them again and again.
+    ///
+    /// # Errors
+    /// When an item is lost.
+    pub fn stored<'a>(&'a self, store: &'a Store) -> Result<StoredItems<'a>, Failure> {
+        let found = store.find_items(&self.items).into_iter().enumerate();
+        let entries = found.map(|(row, entry)| entry.ok_or_else(|| self.lost(row))).collect::<Result<_, _>>()?;
+        Ok(StoredItems { collection: self, store, entries })
+    }
+
+    fn lost(&self, row: usize) -> Failure {
+        let id = self.records.rows.get(row).map_or("", |row| &row.id);
+        Failure::lost(format!("the stored item of `{id}`"))
+    }
+}
+
+/// The items of a collection, found in the store.
+#[derive(Debug)]
+pub struct StoredItems<'a> {
+    collection: &'a Collection,
+    store: &'a Store,
+    entries: Vec<ItemEntry>,
+}
+
+impl StoredItems<'_> {
+    /// What `take` makes of the bytes of some rows' items, in the order of `rows`, given with the place
+    /// in it; on `threads` threads.
+    ///
+    /// # Errors
+    /// When an item is damaged.
+    pub fn map<T: Send>(
+        &self,
+        rows: &[usize],
+        threads: usize,
+        take: impl Fn(usize, Vec<u8>) -> T + Sync,
+    ) -> Result<Vec<T>, Failure> {
+        let entries: Vec<ItemEntry> = rows.iter().map(|&row| self.entries[row]).collect();
+        let read = self.store.read_items(&entries, threads, take);
+        read.into_iter().zip(rows).map(|(item, &row)| item.ok_or_else(|| self.collection.lost(row))).collect()
     }
 }
 

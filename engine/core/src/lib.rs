@@ -31,7 +31,7 @@ mod sweep;
 mod table;
 mod work;
 
-pub use artifact::{Artifact, Collection, Document, Files, Record, Records, Skipped, Split};
+pub use artifact::{Artifact, Collection, Document, Files, Record, Records, Skipped, Split, StoredItems};
 pub use check::{Check, CheckState, Checks};
 pub use clean::clean;
 pub use context::Context;

@@ -12,7 +12,7 @@ use petgraph::graph::NodeIndex;
 use pipe_spec::ArtifactType;
 use pipe_store::{Digest, KeyLock};
 
-use crate::graph::Graph;
+use crate::graph::{Graph, packs_of};
 use crate::history::{self, NodeRecord, NodeResult};
 use crate::kind::{ErasedWhole, Work};
 use crate::stream::{self, Link};
@@ -174,6 +174,11 @@ impl Task<'_> {
         }
         for (port, artifact) in ports.iter().zip(artifacts) {
             result.parts.extend(artifact.parts());
+            // A map has counted its items.
+            if let (Artifact::Collection(collection), true) = (&artifact, result.packs.is_empty()) {
+                let lost = || Failure::lost("some items");
+                result.packs = packs_of(graph.store, &collection.items).ok_or_else(lost)?;
+            }
             if let (ArtifactType::Metrics, Artifact::Document(document)) = (port.artifact, &artifact) {
                 let numbers = document.json.as_object().into_iter().flatten().filter(|(_, value)| value.is_f64());
                 result.metrics.extend(numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))));

@@ -225,6 +225,11 @@ impl Conv {
         Self { activation, ..self }
     }
 
+    /// The shape of its weights.
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.outputs, self.inputs / self.groups, self.kernel, self.kernel]
+    }
+
     /// Whether every channel is convolved with a kernel of its own.
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1
@@ -289,6 +294,11 @@ impl Residual {
     /// `x + body(x)`.
     pub(crate) fn plain(body: Vec<Block>) -> Self {
         Self { body, shortcut: Vec::new(), scale: None, activation: Activation::Identity }
+    }
+
+    /// Channels out.
+    pub fn channels(&self) -> usize {
+        self.body.iter().rev().find_map(Block::outputs).unwrap_or_default()
     }
 }
 

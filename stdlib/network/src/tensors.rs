@@ -63,16 +63,16 @@ impl Block {
             Self::Attention(attention) => attention.tensors(specs),
             Self::Tokens(tokens) => tokens.tensors(specs),
             Self::Residual(residual) => {
-                let channels = residual.body.iter().rev().find_map(Self::outputs).unwrap_or_default();
+                let shape = vec![residual.channels(), 1, 1];
                 let scale = residual.scale.iter();
-                specs.extend(scale.map(|name| TensorSpec::new(name.clone(), vec![channels, 1, 1], Role::Scale)));
+                specs.extend(scale.map(|name| TensorSpec::new(name.clone(), shape.clone(), Role::Scale)));
             }
             Self::MaxPool(_) | Self::Concat(_) | Self::FirstToken | Self::PatchTokens | Self::Mean => {}
         }
     }
 
     /// The channels out of a block that may change them.
-    fn outputs(&self) -> Option<usize> {
+    pub(crate) fn outputs(&self) -> Option<usize> {
         match self {
             Self::Conv(conv) => Some(conv.outputs),
             Self::Linear(linear) => Some(linear.outputs),
@@ -83,11 +83,10 @@ impl Block {
 
 impl Conv {
     pub(crate) fn tensors(&self, specs: &mut Vec<TensorSpec>) {
-        let inputs = self.inputs / self.groups;
-        let shape = vec![self.outputs, inputs, self.kernel, self.kernel];
-        let fan_in = inputs * self.kernel * self.kernel;
+        let shape = self.weight_shape();
+        let fan_in = shape[1..].iter().product();
         let mut add = |name: String, shape, role| specs.push(TensorSpec::new(name, shape, role));
-        add(format!("{}.weight", self.name), shape, Role::Weight { fan_in });
+        add(format!("{}.weight", self.name), shape.to_vec(), Role::Weight { fan_in });
         let per_channel = || vec![self.outputs];
         match &self.norm {
             None => add(format!("{}.bias", self.name), per_channel(), Role::Bias),

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, serialize};
 
 use crate::error::{WeightProblem, WeightsError};
 use crate::file::{self, Numbers, Tensor};
@@ -113,6 +115,25 @@ impl Weights {
             weights.0.insert(spec.name, (spec.shape, numbers));
         }
         weights
+    }
+
+    /// Adds a tensor, row-major.
+    pub fn insert(&mut self, name: &str, shape: &[usize], numbers: Vec<f32>) {
+        self.0.insert(name.to_owned(), (shape.to_vec(), numbers));
+    }
+
+    /// As a safetensors file.
+    ///
+    /// # Errors
+    /// When a tensor has not as many numbers as its shape says.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, SafeTensorError> {
+        let bytes = |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_le_bytes()).collect() };
+        let each: Vec<Vec<u8>> = self.0.values().map(|(_, numbers)| bytes(numbers)).collect();
+        let mut views = Vec::new();
+        for ((name, (shape, _)), bytes) in self.0.iter().zip(&each) {
+            views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?));
+        }
+        serialize(views, None)
     }
 
     /// The numbers of a tensor; empty where there is none of that name.

@@ -11,6 +11,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, bf16, f16};
 
 use crate::forward::Forward;
+use crate::operations::Operations;
 use pipe_network::{Network, Weights};
 
 use crate::{ComputeDevice, PixelScale, Precision};
@@ -34,7 +35,7 @@ trait Frozen: Send + Sync {
     fn logits(&self, images: Vec<f32>, shape: [usize; 4]) -> (Vec<f32>, Option<Vec<f32>>);
 }
 
-impl<B: Backend> Frozen for Forward<B> {
+impl<B: Operations> Frozen for Forward<B> {
     fn features(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
         self.features(self.images(images, shape))
     }
@@ -70,7 +71,7 @@ impl Backbone {
         }
     }
 
-    fn on<B: Backend>(network: &Network, weights: &Weights, device: &B::Device) -> Self {
+    fn on<B: Operations>(network: &Network, weights: &Weights, device: &B::Device) -> Self {
         Self(Arc::new(Forward::<B>::new(network, weights, device)))
     }
 

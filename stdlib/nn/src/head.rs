@@ -7,11 +7,11 @@ use burn::backend::{Autodiff, Cuda, Flex};
 use burn::module::{AutodiffModule, Param};
 use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::ComputeDevice;
+use crate::loss::{Sums, losses, probabilities};
 
 /// Feature vectors with their class indices.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +89,15 @@ impl Head {
         features.chunks_exact(self.features).flat_map(|row| probabilities(&self.logits(row))).collect()
     }
 
+    /// Mean cross-entropy in nats, and accuracy; `None` without rows.
+    pub fn mean_loss(&self, rows: Rows<'_>) -> Option<(f64, f64)> {
+        let mut sums = Sums::default();
+        for (row, &label) in rows.features.chunks_exact(self.features).zip(rows.labels) {
+            sums.add_row(&self.logits(row), label);
+        }
+        sums.means()
+    }
+
     fn logits(&self, row: &[f32]) -> Vec<f64> {
         let dot = |weight: &[f32]| -> f64 { weight.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum() };
         self.weight
@@ -144,7 +153,7 @@ fn train<B: AutodiffBackend>(
             let x = Tensor::<B, 2>::from_data(TensorData::new(x, [rows.len(), features]), device);
             let logits = linear.forward(x);
             seen.add(&numbers(logits.clone().inner()), &labels);
-            let gradients = loss(logits, &labels, classes, device).backward();
+            let gradients = losses(logits, &labels, device).mean().backward();
             let gradients = GradientsParams::from_grads(gradients, &linear);
             linear = optimizer.step(adam.lr, linear, gradients);
         }
@@ -166,21 +175,6 @@ fn train<B: AutodiffBackend>(
 fn batch(data: Rows<'_>, rows: &[usize], features: usize) -> (Vec<f32>, Vec<usize>) {
     let x = rows.iter().flat_map(|&row| &data.features[row * features..(row + 1) * features]).copied().collect();
     (x, rows.iter().map(|&row| data.labels[row]).collect())
-}
-
-/// Mean cross-entropy as a tensor with a gradient.
-fn loss<B: Backend>(logits: Tensor<B, 2>, labels: &[usize], classes: usize, device: &B::Device) -> Tensor<B, 1> {
-    let rows = labels.len();
-    if classes == 2 {
-        // -log sigmoid(z) for class 1, -log sigmoid(-z) for class 0: no overflow, and the right
-        // gradient at 0.
-        let signs = labels.iter().map(|&label| if label == 1 { 1.0f32 } else { -1.0 }).collect();
-        let signs = Tensor::<B, 2>::from_data(TensorData::new(signs, [rows, 1]), device);
-        return log_sigmoid(logits * signs).mean().neg();
-    }
-    let labels = labels.iter().map(|&label| label as i32).collect();
-    let labels = Tensor::<B, 2, Int>::from_data(TensorData::new(labels, [rows, 1]), device);
-    log_softmax(logits, 1).gather(1, labels).mean().neg()
 }
 
 fn validate<B: Backend>(linear: &Linear<B>, rows: Rows<'_>, features: usize, device: &B::Device) -> Option<(f64, f64)> {
@@ -210,67 +204,4 @@ fn from_linear<B: Backend>(linear: &Linear<B>, classes: usize, features: usize) 
 
 fn numbers<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().into_vec().unwrap_or_default()
-}
-
-/// Loss and hits over rows.
-#[derive(Default)]
-struct Sums {
-    loss: f64,
-    hits: usize,
-    rows: usize,
-}
-
-impl Sums {
-    fn add(&mut self, logits: &[f32], labels: &[usize]) {
-        let outputs = logits.len() / labels.len().max(1);
-        for (row, &label) in logits.chunks_exact(outputs.max(1)).zip(labels) {
-            let row: Vec<f64> = row.iter().map(|&logit| f64::from(logit)).collect();
-            self.loss += cross_entropy(&row, label);
-            self.hits += usize::from(predicted(&row) == label);
-            self.rows += 1;
-        }
-    }
-
-    fn means(&self) -> Option<(f64, f64)> {
-        let rows = self.rows as f64;
-        (self.rows > 0).then(|| (self.loss / rows, self.hits as f64 / rows))
-    }
-}
-
-/// `-log p(label)` from logits, without overflow.
-fn cross_entropy(logits: &[f64], label: usize) -> f64 {
-    match logits {
-        [z] => {
-            let z = if label == 1 { *z } else { -*z };
-            (-z).max(0.0) + (-z.abs()).exp().ln_1p()
-        }
-        _ => {
-            let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = logits.iter().map(|z| (z - most).exp()).sum();
-            most + sum.ln() - logits[label]
-        }
-    }
-}
-
-/// The class of the greatest probability; for two classes, 1 from a probability of 0.5 on.
-fn predicted(logits: &[f64]) -> usize {
-    match logits {
-        [z] => usize::from(*z >= 0.0),
-        _ => (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or_default(),
-    }
-}
-
-fn probabilities(logits: &[f64]) -> Vec<f64> {
-    match logits {
-        [z] => {
-            let one = 1.0 / (1.0 + (-z).exp());
-            vec![1.0 - one, one]
-        }
-        _ => {
-            let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let each: Vec<f64> = logits.iter().map(|z| (z - most).exp()).collect();
-            let sum: f64 = each.iter().sum();
-            each.iter().map(|p| p / sum).collect()
-        }
-    }
 }

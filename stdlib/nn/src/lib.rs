@@ -10,10 +10,16 @@ mod backbone;
 mod device;
 mod driver;
 mod forward;
+mod gradient;
 mod head;
 mod info;
+mod layer;
+mod loss;
+mod operations;
+mod parameters;
 mod pixels;
 mod precision;
+mod tuning;
 
 #[cfg(feature = "wgpu")]
 pub use adapter::Adapter;
@@ -24,3 +30,4 @@ pub use head::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
 pub use info::{DeviceInfo, DeviceMissing};
 pub use pixels::PixelScale;
 pub use precision::Precision;
+pub use tuning::{Descent, Step, Tuner, Tuning};

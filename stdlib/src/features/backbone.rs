@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 
 use pipe_core::{Demand, Failure, Job, Kind, Map, Meta, Stage};
 use pipe_network::Naming;
-use pipe_nn::{Backbone, ComputeDevice, PixelScale, batch_size, supports};
+use pipe_nn::{ComputeDevice, supports};
 use pipe_spec::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::contract::Contract;
 use super::model::Model;
-use super::normalize::{Normalize, Scaling};
-use super::on_cpu::OnCpu;
-use super::on_gpu::{OnGpu, WORKERS};
+use super::normalize::Normalize;
+use super::stage::{side, stage, warn};
 use super::weights::WeightsFrom;
 use crate::device;
 
@@ -83,11 +81,20 @@ pub enum Variant {
 }
 
 impl Variant {
-    fn of(self, naming: Naming) -> pipe_network::Variant {
+    /// With names told apart, so that it says whose it is.
+    pub(crate) fn resolved(self, naming: Naming) -> Self {
         match (self, naming) {
-            (Self::Timm, _) | (Self::Auto, Naming::Timm) => pipe_network::Variant::Timm,
-            (Self::Torchvision | Self::Auto, _) => pipe_network::Variant::Torchvision,
-            (Self::Tensorflow, _) => pipe_network::Variant::Tensorflow,
+            (Self::Auto, Naming::Timm) => Self::Timm,
+            (Self::Auto, Naming::Torchvision | Naming::Either) => Self::Torchvision,
+            (written, _) => written,
+        }
+    }
+
+    pub(crate) fn of(self, naming: Naming) -> pipe_network::Variant {
+        match self.resolved(naming) {
+            Self::Timm => pipe_network::Variant::Timm,
+            Self::Torchvision | Self::Auto => pipe_network::Variant::Torchvision,
+            Self::Tensorflow => pipe_network::Variant::Tensorflow,
         }
     }
 }
@@ -137,7 +144,17 @@ impl Precision {
         }
     }
 
-    fn of_network(self) -> pipe_nn::Precision {
+    /// Refuses what a device does not compute with.
+    pub(crate) fn check(self, device: ComputeDevice) -> Result<(), Failure> {
+        if supports(device, self.of_network()) {
+            return Ok(());
+        }
+        let message = format!("{device} does not compute with {}", self.name());
+        let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
+        Err(Failure::new("pipe::device", message).param("precision").help(help))
+    }
+
+    pub(crate) fn of_network(self) -> pipe_nn::Precision {
         match self {
             Self::F32 => pipe_nn::Precision::F32,
             Self::F16 => pipe_nn::Precision::F16,
@@ -169,28 +186,17 @@ impl Map for BackboneFeatures {
         // First what costs nothing to find out; weights may have to be fetched.
         let device = device::resolve(job.device)?;
         let precision = self.precision.of_network();
-        if !supports(device, precision) {
-            let message = format!("{device} does not compute with {}", self.precision.name());
-            let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
-            return Err(Failure::new("pipe::device", message).param("precision").help(help));
-        }
+        self.precision.check(device)?;
         let network = self.model.network()?;
         let (weights, naming) = self.weights.read(&network, self.seed, job)?;
         let weights = weights.without_classifier(&network);
-        let contract = Contract::of(self.model.name(), &self.weights, naming);
-        if let Some(warning) = contract.and_then(|contract| contract.warning(&before.json["image"], &self.normalize)) {
-            job.note(warning);
-        }
+        warn(self.model, &self.weights, naming, before, &self.normalize, job);
         let network = network.variant(self.variant.of(naming)).pooled(self.pool.of_network());
-        let (mean, std) = self.normalize.mean_and_std();
-        if device == ComputeDevice::Cpu {
-            return Ok(Box::new(OnCpu::new(network, weights, Scaling::new(mean, std))));
+        if device != ComputeDevice::Cpu {
+            job.note(format!("on {device}"));
         }
-        job.note(format!("on {device}"));
-        let side = before.json["image"]["size"].as_u64().map_or(network.input_size, |side| side as usize);
-        let batch = batch_size(&network, side, side, device.memory(), WORKERS);
-        let backbone = Backbone::new(&network, &weights, device, precision);
-        Ok(Box::new(OnGpu::new(backbone, batch, PixelScale { mean, std })))
+        let side = side(before, &network);
+        Ok(stage(network, weights, &self.normalize, precision, device, side))
     }
 
     fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure> {

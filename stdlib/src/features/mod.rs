@@ -9,6 +9,7 @@ mod models;
 mod normalize;
 mod on_cpu;
 mod on_gpu;
+mod stage;
 mod vector;
 mod weights;
 
@@ -16,5 +17,6 @@ pub use backbone::{BackboneFeatures, Pool, Precision, Variant};
 pub use model::Model;
 pub(crate) use models::models;
 pub use normalize::Normalize;
+pub(crate) use stage::{run, side, stage, warn};
 pub(crate) use vector::{decode as decode_features, encode as encode_features};
 pub use weights::WeightsFrom;

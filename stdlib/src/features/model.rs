@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    pub(super) fn network(self) -> Result<Network, Failure> {
+    pub(crate) fn network(self) -> Result<Network, Failure> {
         network(self.name()).ok_or_else(|| Failure::new("pipe::internal", format!("no table for {}", self.name())))
     }
 }

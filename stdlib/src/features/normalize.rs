@@ -32,7 +32,7 @@ pub enum Normalize {
 
 impl Normalize {
     /// The mean and the standard deviation of red, green and blue.
-    pub(super) fn mean_and_std(&self) -> ([f32; 3], [f32; 3]) {
+    pub(crate) fn mean_and_std(&self) -> ([f32; 3], [f32; 3]) {
         match self {
             Self::None => ([0.0; 3], [1.0; 3]),
             Self::Imagenet => IMAGENET,
@@ -41,7 +41,7 @@ impl Normalize {
     }
 
     /// Refuses what cannot be meant of pixels in 0..=1.
-    pub(super) fn validate(&self) -> Result<(), Failure> {
+    pub(crate) fn validate(&self) -> Result<(), Failure> {
         let (mean, std) = self.mean_and_std();
         let refused = |param: &str, message: &str| Failure::new("pipe::invalid_param", message).param(param);
         if std.iter().any(|std| *std <= 0.0) {

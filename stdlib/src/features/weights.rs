@@ -59,7 +59,7 @@ impl JsonSchema for WeightsFrom {
 
 impl WeightsFrom {
     /// The weights of a network, and whose names they have; from the web where they are not in the store.
-    pub(super) fn read(&self, network: &Network, seed: u32, job: &Job<'_>) -> Result<(Weights, Naming), Failure> {
+    pub(crate) fn read(&self, network: &Network, seed: u32, job: &Job<'_>) -> Result<(Weights, Naming), Failure> {
         let path = match self {
             Self::Random => return Ok((Weights::random(network, u64::from(seed)), Naming::Torchvision)),
             Self::File(file) => file.path().to_owned(),
@@ -69,7 +69,7 @@ impl WeightsFrom {
     }
 
     /// The weights' file as a blob in the store, so that a model has all that it needs.
-    pub(super) fn stored(&self, job: &Job<'_>) -> Result<Option<Digest>, Failure> {
+    pub(crate) fn stored(&self, job: &Job<'_>) -> Result<Option<Digest>, Failure> {
         match self {
             Self::Random => Ok(None),
             Self::File(file) => {

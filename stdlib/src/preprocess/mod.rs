@@ -11,6 +11,7 @@ mod tests;
 
 pub use image::{Color, Orient, PreprocessImage};
 pub(crate) use pixels::Pixels;
+pub(crate) use resize::stretch;
 pub use resize::{Filter, Fit};
 
 /// The pixels of an image file as it is, turned as its EXIF says.

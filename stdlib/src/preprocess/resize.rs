@@ -69,7 +69,7 @@ impl Fit {
 }
 
 /// To exactly that size, the aspect not kept.
-pub(super) fn stretch(
+pub(crate) fn stretch(
     resizer: &mut Resizer,
     from: &Pixels,
     width: usize,

@@ -1,19 +1,20 @@
 //! `train.head`.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
-use pipe_core::{Artifact, Demand, Document, Failure, Inputs, Job, Kind, Records, Split, Whole};
-use pipe_nn::{Adam, Epoch, Head, HeadTraining, Rows, train_head};
+use pipe_core::{Artifact, Demand, Failure, Inputs, Job, Kind, Meta, Records, Split, Whole};
+use pipe_nn::{Adam, Head, HeadTraining, Rows, train_head};
 use pipe_spec::types;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::history::History;
 use super::model;
+use super::rows::refuse_gaps;
 use crate::device;
 use crate::features::decode_features;
 
@@ -86,11 +87,11 @@ fn default_lr() -> f64 {
     0.001
 }
 
-fn default_betas() -> [Beta; 2] {
+pub(super) fn default_betas() -> [Beta; 2] {
     [Beta(0.9), Beta(0.999)]
 }
 
-fn default_eps() -> f64 {
+pub(super) fn default_eps() -> f64 {
     1e-8
 }
 
@@ -115,7 +116,7 @@ impl Whole for TrainHead {
         let records = &collection.records;
         let train = Part::new(records, &items, Split::Train);
         let validation = Part::new(records, &items, Split::Validation);
-        refuse_gaps(records, &train)?;
+        refuse_gaps(records, &train.labels)?;
         let features = items.first().map_or(0, |item| item.len() / 4);
         if let Some(other) = items.iter().position(|item| item.len() / 4 != features) {
             let (first, other) = (&records.rows[0].id, &records.rows[other].id);
@@ -137,27 +138,22 @@ impl Whole for TrainHead {
             order.shuffle(&mut random);
             order
         });
-        let mut history: Vec<BTreeMap<String, f64>> = Vec::new();
+        let mut history = History::default();
         let diverged = Cell::new(false);
         let head = train_head(device::resolve(job.device)?, initial, &training, &mut orders, &mut |epoch| {
             diverged.set(!epoch.train_loss.is_finite());
-            history.push(values(epoch));
-            job.epoch(history.len(), self.epochs as usize, values(epoch));
+            let values = history.add(epoch);
+            job.epoch(history.epochs(), self.epochs as usize, values);
             job.checkpoint().is_ok() && !diverged.get()
         });
         job.checkpoint()?;
         if diverged.get() {
-            let message = format!("the loss is no longer a number after epoch {}", history.len());
-            return Err(Failure::new("pipe::training", message)
-                .param("optimizer")
-                .help("lower the learning rate `lr`"));
+            return Err(diverged_after(history.epochs()));
         }
         let origin = json!({ "params": self, "rows": { "train": rows, "validation": validation.labels.len() } });
-        let model = model::write(&head, &records.classes, collection, origin, job)?;
-        // The last epoch's values at the top level, those of every epoch beside them.
-        let mut summary = json!(history.last());
-        summary["epochs"] = columns(&history);
-        Ok(vec![Artifact::Document(model), Artifact::Document(Document { json: summary, parts: BTreeMap::new() })])
+        let features = Meta { json: collection.meta.clone(), parts: collection.parts.clone() };
+        let model = model::write(&head, &records.classes, &features, origin, job)?;
+        Ok(vec![Artifact::Document(model), history.artifact(history.epochs().saturating_sub(1))])
     }
 }
 
@@ -184,27 +180,8 @@ impl Part {
     }
 }
 
-/// Nothing can be learned of a class that has no rows.
-fn refuse_gaps(records: &Records, train: &Part) -> Result<(), Failure> {
-    if records.rows.iter().all(|row| row.split.is_none()) {
-        return Err(Failure::new("pipe::data", "the rows are not split")
-            .help("put a node such as `split.hash` before the features"));
-    }
-    if records.classes.len() < 2 {
-        let message = format!("all rows have the label `{}`", records.classes.join(""));
-        return Err(Failure::new("pipe::data", message).help("a classifier needs at least two classes"));
-    }
-    for (index, class) in records.classes.iter().enumerate() {
-        if !train.labels.contains(&index) {
-            return Err(Failure::new("pipe::data", format!("the class `{class}` has no rows in train"))
-                .help("add photos of it, or give test and validation fewer rows"));
-        }
-    }
-    Ok(())
-}
-
 /// Weights and biases uniform within `1 / sqrt(features)`, as PyTorch's `Linear` starts.
-fn initial(classes: usize, features: usize, random: &mut ChaCha8Rng) -> Head {
+pub(super) fn initial(classes: usize, features: usize, random: &mut ChaCha8Rng) -> Head {
     let bound = 1.0 / (features.max(1) as f32).sqrt();
     let mut head = Head::zeros(classes, features);
     for number in head.weight.iter_mut().chain(&mut head.bias) {
@@ -213,20 +190,8 @@ fn initial(classes: usize, features: usize, random: &mut ChaCha8Rng) -> Head {
     head
 }
 
-fn values(epoch: Epoch) -> BTreeMap<String, f64> {
-    let all = [
-        ("loss", Some(epoch.train_loss)),
-        ("accuracy", Some(epoch.train_accuracy)),
-        ("val_loss", epoch.validation_loss),
-        ("val_accuracy", epoch.validation_accuracy),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
-fn columns(history: &[BTreeMap<String, f64>]) -> Value {
-    let mut columns: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, &value) in history.iter().flatten() {
-        columns.entry(name).or_default().push(value);
-    }
-    json!(columns)
+/// Training went nowhere.
+pub(super) fn diverged_after(epoch: usize) -> Failure {
+    let message = format!("the loss is no longer a number after epoch {epoch}");
+    Failure::new("pipe::training", message).param("optimizer").help("lower the learning rate `lr`")
 }

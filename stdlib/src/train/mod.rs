@@ -1,7 +1,16 @@
-//! From features to a model.
+//! From features or photos to a model.
 
+mod augment;
+mod batches;
+mod finetune;
 mod head;
+mod history;
 mod model;
+mod rows;
+mod schedule;
 
+pub use augment::{Augment, Flip};
+pub use finetune::{ClassWeight, Finetune, Keep, Norms, Tuner};
 pub use head::{Beta, Optimizer, TrainHead};
 pub(crate) use model::read_head;
+pub use schedule::Schedule;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipe_core::{Collection, Document, Failure, Inputs, Job};
+use pipe_core::{Document, Failure, Inputs, Job, Meta};
 use pipe_network::{Network, network};
 use pipe_nn::Head;
 use safetensors::tensor::TensorView;
@@ -15,7 +15,7 @@ use crate::features::Pool;
 pub(super) fn write(
     head: &Head,
     classes: &[String],
-    features: &Collection,
+    features: &Meta,
     training: Value,
     job: &Job<'_>,
 ) -> Result<Document, Failure> {
@@ -31,7 +31,7 @@ pub(super) fn write(
     parts.insert("head".to_owned(), job.store.put(&serialize(tensors, None).map_err(failed)?)?);
     // The weights that the features were made with.
     parts.extend(features.parts.clone());
-    let meta = &features.meta;
+    let meta = &features.json;
     let activation = if head.classes == 2 { "sigmoid" } else { "softmax" };
     let json = json!({
         "type": "classifier",

@@ -1,0 +1,199 @@
+//! The layers of a network on a device, and what comes out of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::activation::{hard_sigmoid, sigmoid, softmax};
+use burn::tensor::backend::Backend;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{FloatDType, Tensor};
+use pipe_network::{Activation, Conv, Gate, MaxPool, Norm};
+
+use crate::operations::{BatchNorm, Operations, moments};
+
+#[derive(Debug, Clone)]
+pub(crate) enum Layer<B: Backend> {
+    Conv(Convolution<B>),
+    Linear(Dense<B>),
+    Norm(Scale<B>, f32),
+    MaxPool(MaxPool),
+    SqueezeExcite([Convolution<B>; 2], Gate),
+    Attention(Box<Heads<B>>),
+    Residual {
+        body: Vec<Layer<B>>,
+        shortcut: Vec<Layer<B>>,
+        scale: Option<Tensor<B, 4>>,
+        activation: Activation,
+    },
+    Concat(Vec<Vec<Layer<B>>>),
+    /// The class token with its position, and the positions of the others.
+    Tokens(Tensor<B, 4>, Tensor<B, 4>),
+    FirstToken,
+    PatchTokens,
+    Mean,
+}
+
+/// A convolution with what follows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolution<B: Backend> {
+    pub(crate) conv: Conv,
+    pub(crate) weight: Tensor<B, 4>,
+    pub(crate) after: After<B>,
+}
+
+/// What follows a convolution, before its activation.
+#[derive(Debug, Clone)]
+pub(crate) enum After<B: Backend> {
+    /// A bias, added within the convolution.
+    Bias(Tensor<B, 1>),
+    /// A bias `[1, channels, 1, 1]`, added behind it: what trains.
+    Shift(Tensor<B, 4>),
+    /// A norm with the statistics of what comes, which are noted: its weight and bias.
+    Norm([Tensor<B, 4>; 2], Norm, Noted<B>),
+}
+
+/// What the norm of that name saw: mean, variance and count of the values.
+#[derive(Debug)]
+pub(crate) struct Seen<B: Backend> {
+    pub(crate) norm: String,
+    pub(crate) mean: Tensor<B, 4>,
+    pub(crate) variance: Tensor<B, 4>,
+    pub(crate) values: usize,
+}
+
+/// Where norms note what they saw.
+pub(crate) type Noted<B> = Arc<Mutex<Vec<Seen<B>>>>;
+
+/// A dense layer: a convolution of each place alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Dense<B: Backend> {
+    pub(crate) weight: Tensor<B, 4>,
+    pub(crate) bias: Tensor<B, 1>,
+    pub(crate) activation: Activation,
+}
+
+/// A factor and a summand for each channel, `[1, channels, 1, 1]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Scale<B: Backend> {
+    pub(crate) weight: Tensor<B, 4>,
+    pub(crate) bias: Tensor<B, 4>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Heads<B: Backend> {
+    pub(crate) heads: usize,
+    pub(crate) queries_keys_values: Dense<B>,
+    pub(crate) after: Dense<B>,
+}
+
+impl<B: Operations> Convolution<B> {
+    pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let conv = &self.conv;
+        let [_, _, height, width] = x.dims();
+        let ((top, bottom), (left, right)) = (conv.padding_of(height), conv.padding_of(width));
+        let is_even = top == bottom && left == right;
+        let (x, padding) = if is_even {
+            (x, [top, left])
+        } else {
+            (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
+        };
+        let options = ConvOptions::new([conv.stride; 2], padding, [1; 2], conv.groups);
+        let weight = self.weight.clone();
+        let convolve = |x, options| match conv.is_depthwise() {
+            true => B::depthwise(x, weight.clone(), options),
+            false => conv2d(x, weight.clone(), None, options),
+        };
+        match &self.after {
+            After::Bias(bias) => B::activate(conv2d(x, weight, Some(bias.clone()), options), conv.activation),
+            After::Shift(bias) => B::shift(convolve(x, options), bias.clone(), conv.activation),
+            After::Norm([weight, bias], norm, noted) => {
+                let x = convolve(x, options);
+                let (mean, variance) = note(&x, &norm.name, noted);
+                let (weight, bias) = (weight.clone(), bias.clone());
+                B::normalize(x, &BatchNorm { weight, bias, mean, variance, epsilon: norm.epsilon }, conv.activation)
+            }
+        }
+    }
+}
+
+/// Mean and variance of maps before a norm, without a gradient.
+fn note<B: Backend>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+    let [count, _, height, width] = x.dims();
+    let (mean, variance) = moments(x.clone().detach().cast(FloatDType::F32));
+    noted.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
+        norm: norm.to_owned(),
+        mean: mean.clone(),
+        variance: variance.clone(),
+        values: count * height * width,
+    });
+    (mean, variance)
+}
+
+impl<B: Operations> Dense<B> {
+    pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
+        B::activate(conv2d(x, self.weight.clone(), Some(self.bias.clone()), options), self.activation)
+    }
+}
+
+impl<B: Operations> Heads<B> {
+    /// Of tokens `[count, channels, places, 1]`.
+    fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [count, channels, places, _] = x.dims();
+        let each = channels / self.heads;
+        let all = self.queries_keys_values.apply(x).reshape([count, 3 * self.heads, each, places]);
+        let part = |which: usize| all.clone().narrow(1, which * self.heads, self.heads);
+        let (queries, keys, values) = (part(0).swap_dims(2, 3), part(1), part(2).swap_dims(2, 3));
+        let scores = softmax(queries.matmul(keys) / (each as f64).sqrt(), 3);
+        let mixed = scores.matmul(values).swap_dims(2, 3).reshape([count, channels, places, 1]);
+        self.after.apply(mixed)
+    }
+}
+
+/// What comes out of layers, one behind the other.
+pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
+    layers.iter().fold(x, |x, layer| match layer {
+        Layer::Conv(conv) => conv.apply(x),
+        Layer::Linear(dense) => dense.apply(x),
+        Layer::Norm(scale, epsilon) => {
+            let off = x.clone() - x.mean_dim(1);
+            let variance = off.clone().powi_scalar(2).mean_dim(1);
+            off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()
+        }
+        Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
+        Layer::SqueezeExcite([squeeze, excite], gate) => {
+            let gates = excite.apply(squeeze.apply(average(x.clone())));
+            x * match gate {
+                Gate::Sigmoid => sigmoid(gates),
+                Gate::HardSigmoid => hard_sigmoid(gates, 1.0 / 6.0, 0.5),
+            }
+        }
+        Layer::Attention(heads) => heads.apply(x),
+        Layer::Residual { body, shortcut, scale, activation } => {
+            let inner = apply(body, x.clone());
+            let inner = match scale {
+                Some(scale) => inner * scale.clone(),
+                None => inner,
+            };
+            B::activate(apply(shortcut, x) + inner, *activation)
+        }
+        Layer::Concat(branches) => Tensor::cat(branches.iter().map(|branch| apply(branch, x.clone())).collect(), 1),
+        Layer::Tokens(class, positions) => {
+            let [count, channels, height, width] = x.dims();
+            let x = x.reshape([count, channels, height * width, 1]) + positions.clone();
+            Tensor::cat(vec![class.clone().repeat_dim(0, count), x], 2)
+        }
+        Layer::FirstToken => x.narrow(2, 0, 1),
+        Layer::PatchTokens => {
+            let places = x.dims()[2];
+            x.narrow(2, 1, places - 1)
+        }
+        Layer::Mean => average(x),
+    })
+}
+
+/// The mean over height and width.
+pub(crate) fn average<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [count, channels, height, width] = maps.dims();
+    maps.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels, 1, 1])
+}

@@ -1,0 +1,174 @@
+//! What networks compute beyond Burn's own operations, each with its gradient.
+//!
+//! The plain forms are here, made of Burn's operations. Burn would differentiate them too, but keeps
+//! every number between, and has the weights of a depthwise convolution differentiated a channel at a
+//! time; so `gradient` has gradients of its own, from the second half of this trait.
+
+#[cfg(feature = "wgpu")]
+use burn::backend::Wgpu;
+use burn::backend::{Cuda, Flex};
+use burn::tensor::activation::{gelu, hard_sigmoid, relu, sigmoid};
+use burn::tensor::backend::Backend;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Slice, Tensor, TensorPrimitive, bf16, f16};
+use pipe_network::Activation;
+
+/// Batch normalisation of maps with their own statistics, each part `[1, channels, 1, 1]`.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchNorm<B: Backend> {
+    pub(crate) weight: Tensor<B, 4>,
+    pub(crate) bias: Tensor<B, 4>,
+    /// Without a gradient.
+    pub(crate) mean: Tensor<B, 4>,
+    /// Without a gradient.
+    pub(crate) variance: Tensor<B, 4>,
+    /// Added to the variance.
+    pub(crate) epsilon: f32,
+}
+
+impl<B: Backend> BatchNorm<B> {
+    /// Maps of mean 0 and variance 1, and one over the standard deviation.
+    fn standardize(&self, x: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let scale = (self.variance.clone() + self.epsilon).sqrt().recip();
+        ((x - self.mean.clone()) * scale.clone(), scale)
+    }
+}
+
+/// Operations over maps `[count, channels, height, width]`, and how they pass gradients back.
+pub(crate) trait Operations: Backend {
+    /// An elementwise function.
+    fn activate(x: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        match activation {
+            Activation::Identity => x,
+            Activation::Relu => relu(x),
+            Activation::Relu6 => x.clamp(0.0, 6.0),
+            Activation::Silu => x.clone() * sigmoid(x),
+            Activation::HardSwish => x.clone() * hard_sigmoid(x, 1.0 / 6.0, 0.5),
+            Activation::Gelu => gelu(x),
+        }
+    }
+
+    /// A summand for each channel, `[1, channels, 1, 1]`, and the activation behind it.
+    fn shift(x: Tensor<Self, 4>, bias: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        Self::activate(x + bias, activation)
+    }
+
+    /// Batch normalisation and the activation behind it.
+    fn normalize(x: Tensor<Self, 4>, norm: &BatchNorm<Self>, activation: Activation) -> Tensor<Self, 4> {
+        let (standard, _) = norm.standardize(x);
+        Self::activate(standard * norm.weight.clone() + norm.bias.clone(), activation)
+    }
+
+    /// A convolution of each channel with a kernel of its own, `weight` being `[channels, 1, height, width]`.
+    fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, options: ConvOptions<2>) -> Tensor<Self, 4> {
+        conv2d(x, weight, None, options)
+    }
+
+    /// The gradient of what went into [`Operations::activate`].
+    fn activate_backward(x: Tensor<Self, 4>, gradient: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        match activation {
+            Activation::Identity => gradient,
+            Activation::Relu => gradient.mask_fill(x.lower_equal_elem(0.0), 0.0),
+            Activation::Relu6 => {
+                let is_flat = x.clone().lower_equal_elem(0.0).bool_or(x.greater_equal_elem(6.0));
+                gradient.mask_fill(is_flat, 0.0)
+            }
+            Activation::Silu => {
+                let gate = sigmoid(x.clone());
+                gradient * gate.clone() * (x * (gate.neg() + 1.0) + 1.0)
+            }
+            Activation::HardSwish => {
+                let slope = x.clone() / 3.0 + 0.5;
+                let slope = slope.mask_fill(x.clone().lower_equal_elem(-3.0), 0.0);
+                gradient * slope.mask_fill(x.greater_equal_elem(3.0), 1.0)
+            }
+            Activation::Gelu => {
+                let (x, gradient) = (x.into_primitive().tensor(), gradient.into_primitive().tensor());
+                Tensor::from_primitive(TensorPrimitive::Float(Self::gelu_backward(x, gradient)))
+            }
+        }
+    }
+
+    /// The gradients of what went into [`Operations::shift`]: of the maps and the bias.
+    fn shift_backward(
+        x: Tensor<Self, 4>,
+        bias: Tensor<Self, 4>,
+        activation: Activation,
+        gradient: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 2] {
+        let gradient = Self::activate_backward(x + bias, gradient, activation);
+        [gradient.clone(), sum_but_channels(gradient)]
+    }
+
+    /// The gradients of what went into [`Operations::normalize`]: of the maps, the weight and the bias.
+    ///
+    /// Ioffe and Szegedy 2015, section 3, with their sums written as means.
+    fn normalize_backward(
+        x: Tensor<Self, 4>,
+        norm: &BatchNorm<Self>,
+        activation: Activation,
+        gradient: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 3] {
+        let [count, _, height, width] = x.dims();
+        let (standard, scale) = norm.standardize(x);
+        let before = standard.clone() * norm.weight.clone() + norm.bias.clone();
+        let gradient = Self::activate_backward(before, gradient, activation);
+        let of_bias = sum_but_channels(gradient.clone());
+        let of_weight = sum_but_channels(gradient.clone() * standard.clone());
+        let values = (count * height * width) as f64;
+        let gradient = gradient - of_bias.clone() / values - standard * (of_weight.clone() / values);
+        [gradient * (norm.weight.clone() * scale), of_weight, of_bias]
+    }
+
+    /// The gradient of the weight of [`Operations::depthwise`].
+    ///
+    /// For each place of the kernel, the sum of the input below it times the gradient.
+    fn depthwise_weight_backward(
+        x: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        kernel: [usize; 2],
+        options: &ConvOptions<2>,
+    ) -> Tensor<Self, 4> {
+        let ([stride_y, stride_x], [pad_y, pad_x]) = (options.stride, options.padding);
+        let [_, channels, height, width] = gradient.dims();
+        let x = x.pad((pad_x, pad_x, pad_y, pad_y), PadMode::Constant(0.0));
+        let below = |from: usize, places: usize, stride: usize| {
+            Slice::new(from as isize, Some((from + (places - 1) * stride + 1) as isize), stride as isize)
+        };
+        let place = |at: usize| {
+            let (y, x_) = (at / kernel[1], at % kernel[1]);
+            let seen =
+                x.clone().slice([Slice::full(), Slice::full(), below(y, height, stride_y), below(x_, width, stride_x)]);
+            sum_but_channels(seen * gradient.clone()).reshape([channels, 1, 1])
+        };
+        let places = (0..kernel[0] * kernel[1]).map(place).collect();
+        Tensor::cat(places, 2).reshape([channels, 1, kernel[0], kernel[1]])
+    }
+}
+
+/// `[1, channels, 1, 1]`.
+fn sum_but_channels<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [count, channels, height, width] = x.dims();
+    x.reshape([count, channels, height * width]).sum_dim(2).sum_dim(0).reshape([1, channels, 1, 1])
+}
+
+/// Mean and variance of each channel, `[1, channels, 1, 1]`.
+pub(crate) fn moments<B: Backend>(x: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+    let [count, _, height, width] = x.dims();
+    let values = (count * height * width) as f64;
+    let mean = sum_but_channels(x.clone()) / values;
+    let variance = sum_but_channels((x - mean.clone()).powi_scalar(2)) / values;
+    (mean, variance)
+}
+
+impl Operations for Flex {}
+impl Operations for Cuda {}
+impl Operations for Cuda<f16> {}
+impl Operations for Cuda<bf16> {}
+#[cfg(feature = "wgpu")]
+impl Operations for Wgpu {}
+#[cfg(feature = "wgpu")]
+impl Operations for Wgpu<f16> {}
+#[cfg(feature = "wgpu")]
+impl Operations for Wgpu<bf16> {}

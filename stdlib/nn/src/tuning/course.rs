@@ -1,0 +1,196 @@
+//! From the rows of a step to gradients.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use burn::backend::Autodiff;
+use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor, TensorData};
+use pipe_network::{Conv, Network};
+
+use super::entry::{Entry, Group, HEAD};
+use super::{Step, Tuning};
+use crate::layer::{After, Convolution, Noted, Seen, apply};
+use crate::loss::losses;
+use crate::operations::Operations;
+use crate::parameters::Parameters;
+use crate::{PixelScale, Precision, pixels};
+
+/// All that decides how gradients are computed.
+pub(super) struct Course<B: Operations> {
+    pub(super) network: Network,
+    pub(super) classes: usize,
+    pub(super) features: usize,
+    pub(super) scale: PixelScale,
+    pub(super) tuning: Tuning,
+    pub(super) devices: Vec<B::Device>,
+    /// How many rows a part has, where that is not one for each device.
+    pub(super) part: Option<usize>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What a part of a step's rows gave.
+pub(super) struct Given<B: Backend> {
+    /// Of every trained tensor, in the order of the entries.
+    pub(super) gradients: Vec<Option<Tensor<B, 4>>>,
+    pub(super) logits: Tensor<B, 2>,
+    pub(super) seen: Vec<Seen<B>>,
+}
+
+impl<B: Operations> Course<B> {
+    /// How many rows a part of a step has.
+    pub(super) fn part_of(&self, rows: usize) -> usize {
+        let even = rows.div_ceil(self.devices.len()).max(1);
+        // Statistics are those of all rows that a device has.
+        self.part.filter(|_| !self.tuning.batch_statistics).unwrap_or(even)
+    }
+
+    /// Computes every part of a step, several side by side, and gives them in their order.
+    pub(super) fn parts(&self, tensors: &[Tensor<B, 4>], step: &Step<'_>) -> Vec<Given<B>> {
+        let [count, height, width] = step.size;
+        let rows = self.part_of(count);
+        let total: f32 = step.weights.iter().sum();
+        let starts: Vec<usize> = (0..count).step_by(rows).collect();
+        let compute = |at: usize| {
+            let from = starts[at];
+            let to = (from + rows).min(count);
+            let part = Step {
+                pixels: &step.pixels[from * height * width * 3..to * height * width * 3],
+                size: [to - from, height, width],
+                labels: &step.labels[from..to],
+                weights: &step.weights[from..to],
+                dropout: step.dropout.map(|factors| &factors[from * self.features..to * self.features]),
+                lr: step.lr,
+            };
+            self.compute(tensors, &part, total, &self.devices[at % self.devices.len()])
+        };
+        let workers = self.tuning.threads.max(self.devices.len()).min(starts.len());
+        if workers == 1 {
+            return (0..starts.len()).map(compute).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(BTreeMap::new());
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        if at >= starts.len() {
+                            return;
+                        }
+                        let given = compute(at);
+                        done.lock().unwrap_or_else(PoisonError::into_inner).insert(at, given);
+                    }
+                });
+            }
+        });
+        done.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    }
+
+    /// The gradients of a part's share of the loss.
+    fn compute(&self, tensors: &[Tensor<B, 4>], part: &Step<'_>, total: f32, device: &B::Device) -> Given<B> {
+        type A<B> = Autodiff<B>;
+        let [count, ..] = part.size;
+        let leaf = |(entry, tensor): (&Entry, &Tensor<B, 4>)| {
+            let tensor = Tensor::<A<B>, 4>::from_inner(tensor.clone().to_device(device));
+            if entry.group == Group::Fixed { tensor } else { tensor.require_grad() }
+        };
+        let leaves: Vec<Tensor<A<B>, 4>> = self.entries.iter().zip(tensors).map(leaf).collect();
+        let noted: Noted<A<B>> = Arc::default();
+        let live = Live {
+            places: self.entries.iter().enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect(),
+            leaves: &leaves,
+            noted: self.tuning.batch_statistics.then(|| Arc::clone(&noted)),
+            numbers: match self.tuning.precision {
+                Precision::F32 => None,
+                Precision::F16 => Some(FloatDType::F16),
+                Precision::Bf16 => Some(FloatDType::BF16),
+            },
+        };
+        let images = pixels::images::<A<B>>(part.pixels, part.size, &self.scale, device);
+        let images = live.rounded(images);
+        let trunk = apply(&live.layers(&self.network.trunk), images);
+        let features = apply(&live.layers(&self.network.head), trunk);
+        let features = features.cast(FloatDType::F32).reshape([count, self.features]);
+        let features = match part.dropout {
+            Some(factors) => {
+                let factors = TensorData::new(factors.to_vec(), [count, self.features]);
+                features * Tensor::from_data(factors, device)
+            }
+            None => features,
+        };
+        let outputs = if self.classes == 2 { 1 } else { self.classes };
+        let weight = live.exact(HEAD[0], [outputs, self.features]);
+        let logits = features.matmul(weight.transpose()) + live.exact(HEAD[1], [1, outputs]);
+        let shares = part.weights.iter().map(|weight| weight / total).collect();
+        let shares = Tensor::from_data(TensorData::new(shares, [count, 1]), device);
+        let given = logits.clone().inner();
+        let gradients = (losses(logits, part.labels, device) * shares).sum().backward();
+        let noted = std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner));
+        let seen = |seen: Seen<A<B>>| Seen {
+            norm: seen.norm,
+            mean: seen.mean.inner(),
+            variance: seen.variance.inner(),
+            values: seen.values,
+        };
+        Given {
+            gradients: leaves.iter().map(|leaf| leaf.grad(&gradients)).collect(),
+            logits: given,
+            seen: noted.into_iter().map(seen).collect(),
+        }
+    }
+}
+
+/// A network's numbers as a part of a step sees them.
+struct Live<'a, B: Operations> {
+    /// Where each name's tensor lies among the leaves.
+    places: BTreeMap<&'a str, usize>,
+    leaves: &'a [Tensor<Autodiff<B>, 4>],
+    /// Where batch norms note what they saw, if they use it.
+    noted: Option<Noted<Autodiff<B>>>,
+    /// What maps are computed in, if not in `f32`.
+    numbers: Option<FloatDType>,
+}
+
+impl<B: Operations> Live<'_, B> {
+    /// The numbers of that name, in `f32`.
+    fn exact<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<Autodiff<B>, D> {
+        self.leaves[self.places[name]].clone().reshape(shape)
+    }
+
+    /// As the numbers of maps.
+    fn rounded<const D: usize>(&self, tensor: Tensor<Autodiff<B>, D>) -> Tensor<Autodiff<B>, D> {
+        match self.numbers {
+            Some(numbers) => tensor.cast(numbers),
+            None => tensor,
+        }
+    }
+}
+
+impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
+    fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<Autodiff<B>, D> {
+        self.rounded(self.exact(name, shape))
+    }
+
+    fn conv(&self, conv: &Conv) -> Convolution<Autodiff<B>> {
+        let weight: Tensor<_, 4> = self.exact(&format!("{}.weight", conv.name), conv.weight_shape());
+        let channels = conv.outputs;
+        let (weight, after) = match (&conv.norm, &self.noted) {
+            (None, _) => (weight, After::Shift(self.tensor(&format!("{}.bias", conv.name), [1, channels, 1, 1]))),
+            (Some(norm), Some(noted)) => {
+                let part = |part: &str| self.exact(&format!("{}.{part}", norm.name), [1, channels, 1, 1]);
+                (weight, After::Norm([part("weight"), part("bias")], norm.clone(), Arc::clone(noted)))
+            }
+            (Some(norm), None) => {
+                // The norm is folded into the weights here, where gradients pass through.
+                let part = |part: &str| self.exact(&format!("{}.{part}", norm.name), [1, channels, 1, 1]);
+                let scale = part("weight") / (part("running_var") + norm.epsilon).sqrt();
+                let bias = part("bias") - part("running_mean") * scale.clone();
+                (weight * scale.swap_dims(0, 1), After::Shift(self.rounded(bias)))
+            }
+        };
+        Convolution { conv: conv.clone(), weight: self.rounded(weight), after }
+    }
+}

@@ -1,0 +1,88 @@
+//! A frozen network at work on images.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use pipe_core::{Failure, ItemError, Job, Meta, Pace, Stage, StoredItems};
+use pipe_network::{Naming, Network, Weights};
+use pipe_nn::{Backbone, ComputeDevice, PixelScale, Precision, batch_size};
+
+use super::contract::Contract;
+use super::model::Model;
+use super::normalize::{Normalize, Scaling};
+use super::on_cpu::OnCpu;
+use super::on_gpu::{OnGpu, WORKERS};
+use super::weights::WeightsFrom;
+
+/// A network with its weights on a device, for images of that side.
+pub(crate) fn stage(
+    network: Network,
+    weights: Weights,
+    normalize: &Normalize,
+    precision: Precision,
+    device: ComputeDevice,
+    side: usize,
+) -> Box<dyn Stage> {
+    let (mean, std) = normalize.mean_and_std();
+    if device == ComputeDevice::Cpu {
+        return Box::new(OnCpu::new(network, weights, Scaling::new(mean, std)));
+    }
+    let batch = batch_size(&network, side, side, device.memory(), WORKERS);
+    Box::new(OnGpu::new(Backbone::new(&network, &weights, device, precision), batch, PixelScale { mean, std }))
+}
+
+/// The side of images that are made so, or that a network was made for.
+pub(crate) fn side(images: &Meta, network: &Network) -> usize {
+    images.json["image"]["size"].as_u64().map_or(network.input_size, |side| side as usize)
+}
+
+/// Tells where weights expect other images than they get.
+pub(crate) fn warn(
+    model: Model,
+    weights: &WeightsFrom,
+    naming: Naming,
+    images: &Meta,
+    normalize: &Normalize,
+    job: &Job<'_>,
+) {
+    let contract = Contract::of(model.name(), weights, naming);
+    if let Some(warning) = contract.and_then(|contract| contract.warning(&images.json["image"], normalize)) {
+        job.note(warning);
+    }
+}
+
+/// What a stage makes of stored items, in the order of `rows`.
+pub(crate) fn run(
+    stage: &dyn Stage,
+    items: &StoredItems<'_>,
+    rows: &[usize],
+    job: &Job<'_>,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let (size, workers) = match stage.pace() {
+        Pace::EveryCore => (1, job.threads.clamp(1, rows.len().max(1))),
+        Pace::Batches { size, workers } => (size.max(1), workers.max(1)),
+    };
+    let batches: Vec<&[usize]> = rows.chunks(size).collect();
+    let done: Mutex<Vec<Option<Vec<Vec<u8>>>>> = Mutex::new(vec![None; batches.len()]);
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), Failure> {
+        let mut worker = stage.worker((job.threads / workers).max(1));
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = batches.get(at) else { return Ok(()) };
+            job.checkpoint()?;
+            let items = items.map(batch, 1, |_, item| item)?;
+            let out: Result<Vec<Vec<u8>>, ItemError> = worker.map(items).into_iter().collect();
+            let out = out.map_err(|error| Failure::new("pipe::data", error.reason))?;
+            done.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(out);
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(Failure::new("pipe::internal", "a thread panicked")))
+        })
+    })?;
+    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().flatten().collect())
+}

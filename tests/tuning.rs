@@ -1,0 +1,135 @@
+//! Fine-tuning against PyTorch: gradients, losses, running statistics.
+
+use crate::common::hashed::uniform;
+use crate::common::json_fixture;
+use crate::networks::weights;
+use pipe_network::{Weights, network};
+use pipe_nn::{ComputeDevice, Descent, Head, PixelScale, Precision, Step, Tuner, Tuning};
+use serde_json::Value;
+
+const ROWS: usize = 12;
+const SIDE: usize = 64;
+const CLASSES: usize = 3;
+const SCALE: PixelScale = PixelScale { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+const ADAMW: Descent = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
+
+fn tuner(model: &str, mode: &str, descent: Descent, weight_decay: f64, device: ComputeDevice, threads: usize) -> Tuner {
+    let described = json_fixture("backbones.json");
+    let network = network(model).unwrap();
+    let (weights, _) = weights(model, &described["networks"][model], &network);
+    let weights = weights.without_classifier(&network);
+    let mut head = Head::zeros(CLASSES, network.features);
+    let uniform = uniform(&format!("tuning/{model}/head"), head.weight.len());
+    head.weight = uniform.into_iter().map(|u| (0.2 * (u - 0.5)) as f32).collect();
+    let batch_statistics = mode == "batch";
+    let tuning = Tuning { descent, weight_decay, batch_statistics, freeze: 0, precision: Precision::F32, threads };
+    Tuner::new(&network, &weights, &head, SCALE, &tuning, device)
+}
+
+fn step(tuner: &mut Tuner, lr: f64) -> f64 {
+    let pixels: Vec<u8> =
+        uniform("tuning/pixels", ROWS * SIDE * SIDE * 3).into_iter().map(|u| (256.0 * u) as u8).collect();
+    let labels: Vec<usize> = (0..ROWS).map(|row| row % CLASSES).collect();
+    let weights: Vec<f32> = uniform("tuning/weights", ROWS).into_iter().map(|u| (0.5 + u) as f32).collect();
+    let size = [ROWS, SIDE, SIDE];
+    tuner.step(&Step { pixels: &pixels, size, labels: &labels, weights: &weights, dropout: None, lr });
+    tuner.seen().unwrap().0
+}
+
+/// A tensor of the network or the head.
+fn numbers(weights: &Weights, head: &Head, name: &str) -> Vec<f32> {
+    match name {
+        "head.weight" => head.weight.clone(),
+        "head.bias" => head.bias.clone(),
+        name => weights.numbers(name).to_vec(),
+    }
+}
+
+fn dot(name: &str, numbers: &[f64]) -> f64 {
+    uniform(&format!("tuning/dot/{name}"), numbers.len()).iter().zip(numbers).map(|(u, x)| (2.0 * u - 1.0) * x).sum()
+}
+
+/// The gradients at the first step, which a step of plain descent shows when it is long enough.
+fn check_gradients(model: &str, mode: &str, expected: &Value, device: ComputeDevice) {
+    const LR: f64 = 4096.0;
+    let mut tuner = tuner(model, mode, Descent::Sgd { momentum: 0.0 }, 0.0, device, 2);
+    let expected: Vec<(String, f64, f64)> = serde_json::from_value(expected["gradients"].clone()).unwrap();
+    let (weights, head) = (tuner.weights(), tuner.head());
+    step(&mut tuner, LR);
+    let (tuned_weights, tuned_head) = (tuner.weights(), tuner.head());
+    let largest = expected.iter().map(|(_, norm, _)| *norm).fold(0.0, f64::max);
+    for (name, norm, product) in &expected {
+        let (before, after) = (numbers(&weights, &head, name), numbers(&tuned_weights, &tuned_head, name));
+        let moved = |(before, after): (&f32, &f32)| (f64::from(*before) - f64::from(*after)) / LR;
+        let gradient: Vec<f64> = before.iter().zip(&after).map(moved).collect();
+        let found = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let allowed = 2e-3 * norm + 1e-6 * largest;
+        assert!((found - norm).abs() <= allowed, "{model} {mode} {name}: norm {found}, PyTorch has {norm}");
+        let found = dot(name, &gradient);
+        assert!((found - product).abs() <= allowed, "{model} {mode} {name}: product {found}, PyTorch has {product}");
+    }
+}
+
+fn check(model: &str, mode: &str, device: ComputeDevice) {
+    let fixture = json_fixture("fine_tuning.json");
+    let expected = &fixture["cases"][model][mode];
+    check_gradients(model, mode, expected, device);
+    let sgd = Descent::Sgd { momentum: 0.9 };
+    for (key, descent, lr) in [("losses", ADAMW, 1e-5), ("sgd_losses", sgd, 1e-4)] {
+        let mut tuner = tuner(model, mode, descent, 0.05, device, 2);
+        let losses: Vec<f64> = serde_json::from_value(expected[key].clone()).unwrap();
+        for (at, wanted) in losses.iter().enumerate() {
+            let found = step(&mut tuner, lr);
+            assert!(
+                (found - wanted).abs() <= 2e-3 * wanted,
+                "{model} {mode} {key} {at}: {found}, PyTorch has {wanted}"
+            );
+        }
+        if key == "losses" {
+            let statistics: Vec<(String, f64)> = serde_json::from_value(expected["statistics"].clone()).unwrap();
+            let tuned = tuner.weights();
+            for (name, wanted) in statistics {
+                let numbers: Vec<f64> = tuned.numbers(&name).iter().copied().map(f64::from).collect();
+                let found = dot(&name, &numbers);
+                let size = numbers.iter().map(|x| x * x).sum::<f64>().sqrt();
+                assert!((found - wanted).abs() <= 1e-3 * size, "{model} {name}: {found}, PyTorch has {wanted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn mobilenet_tunes_as_in_pytorch() {
+    check("mobilenet_v3_small", "frozen", ComputeDevice::Cpu);
+    check("mobilenet_v3_small", "batch", ComputeDevice::Cpu);
+}
+
+#[test]
+fn efficientnet_tunes_as_in_pytorch() {
+    check("efficientnet_b0", "frozen", ComputeDevice::Cpu);
+    check("efficientnet_b0", "batch", ComputeDevice::Cpu);
+}
+
+#[test]
+fn resnet_tunes_as_in_pytorch() {
+    check("resnet18", "frozen", ComputeDevice::Cpu);
+    check("resnet18", "batch", ComputeDevice::Cpu);
+}
+
+#[test]
+fn networks_without_batch_norms_tune_as_in_pytorch() {
+    check("squeezenet1_1", "frozen", ComputeDevice::Cpu);
+    check("convnext_tiny", "frozen", ComputeDevice::Cpu);
+}
+
+#[test]
+fn tuned_weights_do_not_depend_on_the_threads() {
+    let tuned = |threads| {
+        let mut tuner = tuner("mobilenet_v3_small", "frozen", ADAMW, 0.05, ComputeDevice::Cpu, threads);
+        step(&mut tuner, 1e-3);
+        step(&mut tuner, 1e-3);
+        (tuner.weights().to_safetensors().unwrap(), tuner.head())
+    };
+    let one = tuned(1);
+    assert!(one == tuned(2) && one == tuned(5));
+}
