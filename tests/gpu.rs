@@ -130,3 +130,10 @@ fn the_doctor_tries_it() {
     let text = Project::new().ok(&["doctor"]).stdout;
     assert!(text.lines().any(|line| line.contains("wgpu:0") && line.contains("kernels run")), "{text}");
 }
+
+#[test]
+fn a_network_tunes_as_in_pytorch() {
+    let Some(device) = is_there().then(|| pipe_nn::ComputeDevice::wgpu(0).unwrap()) else { return };
+    // Others would have a program that plays a GPU compile for minutes.
+    crate::tuning::check_gradients("squeezenet1_1", "frozen", device);
+}

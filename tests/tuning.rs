@@ -5,7 +5,6 @@ use crate::common::json_fixture;
 use crate::networks::weights;
 use pipe_network::{Weights, network};
 use pipe_nn::{ComputeDevice, Descent, Head, PixelScale, Precision, Step, Tuner, Tuning};
-use serde_json::Value;
 
 const ROWS: usize = 12;
 const SIDE: usize = 64;
@@ -50,8 +49,9 @@ fn dot(name: &str, numbers: &[f64]) -> f64 {
 }
 
 /// The gradients at the first step, which a step of plain descent shows when it is long enough.
-fn check_gradients(model: &str, mode: &str, expected: &Value, device: ComputeDevice) {
+pub(crate) fn check_gradients(model: &str, mode: &str, device: ComputeDevice) {
     const LR: f64 = 4096.0;
+    let expected = &json_fixture("fine_tuning.json")["cases"][model][mode];
     let mut tuner = tuner(model, mode, Descent::Sgd { momentum: 0.0 }, 0.0, device, 2);
     let expected: Vec<(String, f64, f64)> = serde_json::from_value(expected["gradients"].clone()).unwrap();
     let (weights, head) = (tuner.weights(), tuner.head());
@@ -63,7 +63,8 @@ fn check_gradients(model: &str, mode: &str, expected: &Value, device: ComputeDev
         let moved = |(before, after): (&f32, &f32)| (f64::from(*before) - f64::from(*after)) / LR;
         let gradient: Vec<f64> = before.iter().zip(&after).map(moved).collect();
         let found = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let allowed = 2e-3 * norm + 1e-6 * largest;
+        // A number that is nearly 0 before a ReLU may fall on either side.
+        let allowed = 1e-2 * norm + 1e-6 * largest;
         assert!((found - norm).abs() <= allowed, "{model} {mode} {name}: norm {found}, PyTorch has {norm}");
         let found = dot(name, &gradient);
         assert!((found - product).abs() <= allowed, "{model} {mode} {name}: product {found}, PyTorch has {product}");
@@ -73,7 +74,7 @@ fn check_gradients(model: &str, mode: &str, expected: &Value, device: ComputeDev
 fn check(model: &str, mode: &str, device: ComputeDevice) {
     let fixture = json_fixture("fine_tuning.json");
     let expected = &fixture["cases"][model][mode];
-    check_gradients(model, mode, expected, device);
+    check_gradients(model, mode, device);
     let sgd = Descent::Sgd { momentum: 0.9 };
     for (key, descent, lr) in [("losses", ADAMW, 1e-5), ("sgd_losses", sgd, 1e-4)] {
         let mut tuner = tuner(model, mode, descent, 0.05, device, 2);

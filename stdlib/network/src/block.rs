@@ -164,7 +164,7 @@ pub struct Tokens {
 }
 
 /// An elementwise function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `x`.
     Identity,

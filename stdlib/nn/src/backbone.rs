@@ -10,10 +10,11 @@ use burn::backend::{Cuda, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, bf16, f16};
 
-use crate::forward::Forward;
-use crate::operations::Operations;
+use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
+use crate::forward::Forward;
+use crate::operations::Operations;
 use crate::{ComputeDevice, PixelScale, Precision};
 
 /// The bytes of maps that are alive at once, for each byte of the largest pair of neighbours.
@@ -52,27 +53,31 @@ impl<B: Operations> Frozen for Forward<B> {
 impl Backbone {
     /// Puts a network with its weights on a device. The CPU computes in `f32` alone.
     pub fn new(network: &Network, weights: &Weights, device: ComputeDevice, precision: Precision) -> Self {
+        let products = precision.products();
         match device {
-            ComputeDevice::Cpu => Self::on::<Flex>(network, weights, &Default::default()),
+            ComputeDevice::Cpu => Self::on::<Flex>(network, weights, &Default::default(), products),
             ComputeDevice::Cuda(number) => {
                 let device = CudaDevice::new(number);
                 match precision {
-                    Precision::F32 => Self::on::<Cuda>(network, weights, &device),
-                    Precision::F16 => Self::on::<Cuda<f16>>(network, weights, &device),
-                    Precision::Bf16 => Self::on::<Cuda<bf16>>(network, weights, &device),
+                    Precision::F32 | Precision::Tf32 => Self::on::<Cuda>(network, weights, &device, products),
+                    Precision::F16 => Self::on::<Cuda<f16>>(network, weights, &device, products),
+                    Precision::Bf16 => Self::on::<Cuda<bf16>>(network, weights, &device, products),
                 }
             }
             #[cfg(feature = "wgpu")]
-            ComputeDevice::Wgpu(adapter) => match precision {
-                Precision::F32 => Self::on::<Wgpu>(network, weights, &adapter.device()),
-                Precision::F16 => Self::on::<Wgpu<f16>>(network, weights, &adapter.device()),
-                Precision::Bf16 => Self::on::<Wgpu<bf16>>(network, weights, &adapter.device()),
-            },
+            ComputeDevice::Wgpu(adapter) => {
+                let device = adapter.device();
+                match precision {
+                    Precision::F32 | Precision::Tf32 => Self::on::<Wgpu>(network, weights, &device, products),
+                    Precision::F16 => Self::on::<Wgpu<f16>>(network, weights, &device, products),
+                    Precision::Bf16 => Self::on::<Wgpu<bf16>>(network, weights, &device, products),
+                }
+            }
         }
     }
 
-    fn on<B: Operations>(network: &Network, weights: &Weights, device: &B::Device) -> Self {
-        Self(Arc::new(Forward::<B>::new(network, weights, device)))
+    fn on<B: Operations>(network: &Network, weights: &Weights, device: &B::Device, products: Products) -> Self {
+        Self(Arc::new(Forward::<B>::new(network, weights, device, products)))
     }
 
     /// The features of `count` images, `[count, features]` row-major.
@@ -104,6 +109,7 @@ impl Backbone {
 pub fn supports(device: ComputeDevice, precision: Precision) -> bool {
     let number = match precision {
         Precision::F32 => return true,
+        Precision::Tf32 => return device.has_tf32(),
         Precision::F16 => DType::F16,
         Precision::Bf16 => DType::BF16,
     };

@@ -55,6 +55,13 @@ impl ComputeDevice {
         }
     }
 
+    /// Whether its tensor cores round `f32` to TF32: NVIDIA's since Ampere.
+    pub(crate) fn has_tf32(self) -> bool {
+        let Self::Cuda(number) = self else { return false };
+        let devices = driver::look().map(|driver| driver.devices).unwrap_or_default();
+        devices.get(number).is_some_and(|device| device.capability >= (8, 0))
+    }
+
     /// The first GPU, or the CPU where there is none.
     pub fn best() -> Self {
         let real = |infos: Vec<DeviceInfo>| infos.iter().position(|info| !info.is_software);
@@ -74,7 +81,11 @@ pub fn cuda_devices() -> Result<Vec<DeviceInfo>, DeviceMissing> {
         let (has, needs) = (version(driver.cuda), version(OLDEST_CUDA));
         return Err(DeviceMissing(format!("the NVIDIA driver knows CUDA {has}, and {needs} is needed: update it")));
     }
-    let info = |(text, memory)| DeviceInfo { text, memory: Some(memory), is_software: false };
+    let info = |device: driver::Device| DeviceInfo {
+        text: device.to_string(),
+        memory: Some(device.memory),
+        is_software: false,
+    };
     Ok(driver.devices.into_iter().map(info).collect())
 }
 

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int};
+use std::fmt;
 use std::path::PathBuf;
 
 use libloading::{Library, Symbol};
@@ -32,8 +33,25 @@ const CAPABILITY: (c_int, c_int) = (75, 76);
 pub(crate) struct Driver {
     /// The newest CUDA that it runs, 1000 times the major version and 10 times the minor one.
     pub(crate) cuda: i32,
-    /// The devices: in words, and the bytes of their memory.
-    pub(crate) devices: Vec<(String, u64)>,
+    pub(crate) devices: Vec<Device>,
+}
+
+/// An NVIDIA GPU as its driver knows it.
+pub(crate) struct Device {
+    name: String,
+    /// Bytes.
+    pub(crate) memory: u64,
+    /// Major and minor version of what its cores can do.
+    pub(crate) capability: (c_int, c_int),
+    is_prohibited: bool,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gibibytes, (major, minor)) = (self.memory as f64 / f64::from(1 << 30), self.capability);
+        write!(f, "{}, {gibibytes:.0} GiB, compute capability {major}.{minor}", self.name)?;
+        f.write_str(if self.is_prohibited { ", no process may use it" } else { "" })
+    }
 }
 
 /// Asks the driver.
@@ -79,15 +97,12 @@ pub(crate) fn look() -> Result<Driver, String> {
             said("cuDeviceGetAttribute", unsafe { attribute(&raw mut value, which, device) }).map(|()| value)
         };
         let name: Vec<u8> = text.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
-        let use_of = if attribute(COMPUTE_MODE)? == PROHIBITED { ", no process may use it" } else { "" };
-        let text = format!(
-            "{}, {:.0} GiB, compute capability {}.{}{use_of}",
-            String::from_utf8_lossy(&name),
-            bytes as f64 / f64::from(1 << 30),
-            attribute(CAPABILITY.0)?,
-            attribute(CAPABILITY.1)?,
-        );
-        told.push((text, bytes as u64));
+        told.push(Device {
+            name: String::from_utf8_lossy(&name).into_owned(),
+            memory: bytes as u64,
+            capability: (attribute(CAPABILITY.0)?, attribute(CAPABILITY.1)?),
+            is_prohibited: attribute(COMPUTE_MODE)? == PROHIBITED,
+        });
     }
     Ok(Driver { cuda, devices: told })
 }

@@ -5,9 +5,10 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use pipe_gpu::Products;
 use pipe_network::{Classifier, Conv, Folded, Network, Weights};
 
-use crate::layer::{After, Convolution, Dense, Layer, apply, average};
+use crate::layer::{After, Convolution, Dense, Layer, apply};
 use crate::operations::Operations;
 use crate::parameters::Parameters;
 use crate::{PixelScale, pixels};
@@ -30,8 +31,8 @@ enum Logits<B: Backend> {
 
 impl<B: Operations> Forward<B> {
     /// A frozen network.
-    pub(crate) fn new(network: &Network, weights: &Weights, device: &B::Device) -> Self {
-        let frozen = Frozen { weights, device };
+    pub(crate) fn new(network: &Network, weights: &Weights, device: &B::Device, products: Products) -> Self {
+        let frozen = Frozen { weights, device, products };
         let classifier = match &network.classifier {
             Classifier::Conv(conv) if weights.has(&format!("{}.weight", conv.name)) => {
                 Some(Logits::Conv(frozen.conv(conv)))
@@ -61,7 +62,7 @@ impl<B: Operations> Forward<B> {
         let map = apply(&self.trunk, images);
         let features = apply(&self.head, map.clone());
         let logits = self.classifier.as_ref().map(|classifier| match classifier {
-            Logits::Conv(conv) => numbers(average(conv.apply(map))),
+            Logits::Conv(conv) => numbers(B::average(conv.apply(map))),
             Logits::Linear(dense) => numbers(dense.apply(features.clone())),
         });
         (numbers(features), logits)
@@ -82,9 +83,14 @@ fn numbers<B: Backend>(map: Tensor<B, 4>) -> Vec<f32> {
 struct Frozen<'a, B: Backend> {
     weights: &'a Weights,
     device: &'a B::Device,
+    products: Products,
 }
 
 impl<B: Backend> Parameters<B> for Frozen<'_, B> {
+    fn products(&self) -> Products {
+        self.products
+    }
+
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<B, D> {
         Tensor::from_data(TensorData::new(self.weights.numbers(name).to_vec(), shape), self.device)
     }
@@ -92,7 +98,7 @@ impl<B: Backend> Parameters<B> for Frozen<'_, B> {
     fn conv(&self, conv: &Conv) -> Convolution<B> {
         let Folded { weight, bias } = Folded::conv(conv, self.weights);
         let weight = Tensor::from_data(TensorData::new(weight, conv.weight_shape()), self.device);
-        let bias = Tensor::from_data(TensorData::new(bias, [conv.outputs]), self.device);
-        Convolution { conv: conv.clone(), weight, after: After::Bias(bias) }
+        let bias = Tensor::from_data(TensorData::new(bias, [1, conv.outputs, 1, 1]), self.device);
+        Convolution { conv: conv.clone(), weight, after: After::Shift(bias), products: self.products }
     }
 }

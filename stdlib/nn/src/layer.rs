@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::{hard_sigmoid, sigmoid, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::module::{conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::PadMode;
+use pipe_gpu::{Products, Window};
 use pipe_network::{Activation, Conv, Gate, MaxPool, Norm};
 
-use crate::operations::{BatchNorm, Operations, moments};
+use crate::operations::{BatchNorm, Operations};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Layer<B: Backend> {
@@ -39,14 +40,13 @@ pub(crate) struct Convolution<B: Backend> {
     pub(crate) conv: Conv,
     pub(crate) weight: Tensor<B, 4>,
     pub(crate) after: After<B>,
+    pub(crate) products: Products,
 }
 
 /// What follows a convolution, before its activation.
 #[derive(Debug, Clone)]
 pub(crate) enum After<B: Backend> {
-    /// A bias, added within the convolution.
-    Bias(Tensor<B, 1>),
-    /// A bias `[1, channels, 1, 1]`, added behind it: what trains.
+    /// A bias, `[1, channels, 1, 1]`.
     Shift(Tensor<B, 4>),
     /// A norm with the statistics of what comes, which are noted: its weight and bias.
     Norm([Tensor<B, 4>; 2], Norm, Noted<B>),
@@ -68,8 +68,10 @@ pub(crate) type Noted<B> = Arc<Mutex<Vec<Seen<B>>>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Dense<B: Backend> {
     pub(crate) weight: Tensor<B, 4>,
-    pub(crate) bias: Tensor<B, 1>,
+    /// `[1, outputs, 1, 1]`.
+    pub(crate) bias: Tensor<B, 4>,
     pub(crate) activation: Activation,
+    pub(crate) products: Products,
 }
 
 /// A factor and a summand for each channel, `[1, channels, 1, 1]`.
@@ -97,17 +99,15 @@ impl<B: Operations> Convolution<B> {
         } else {
             (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
         };
-        let options = ConvOptions::new([conv.stride; 2], padding, [1; 2], conv.groups);
+        let window = Window { kernel: [conv.kernel; 2], stride: [conv.stride; 2], padding };
         let weight = self.weight.clone();
-        let convolve = |x, options| match conv.is_depthwise() {
-            true => B::depthwise(x, weight.clone(), options),
-            false => conv2d(x, weight.clone(), None, options),
+        let x = match conv.is_depthwise() {
+            true => B::depthwise(x, weight, window),
+            false => B::convolve(x, weight, window, self.products),
         };
         match &self.after {
-            After::Bias(bias) => B::activate(conv2d(x, weight, Some(bias.clone()), options), conv.activation),
-            After::Shift(bias) => B::shift(convolve(x, options), bias.clone(), conv.activation),
+            After::Shift(bias) => B::shift(x, bias.clone(), conv.activation),
             After::Norm([weight, bias], norm, noted) => {
-                let x = convolve(x, options);
                 let (mean, variance) = note(&x, &norm.name, noted);
                 let (weight, bias) = (weight.clone(), bias.clone());
                 B::normalize(x, &BatchNorm { weight, bias, mean, variance, epsilon: norm.epsilon }, conv.activation)
@@ -117,9 +117,9 @@ impl<B: Operations> Convolution<B> {
 }
 
 /// Mean and variance of maps before a norm, without a gradient.
-fn note<B: Backend>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+fn note<B: Operations>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B, 4>, Tensor<B, 4>) {
     let [count, _, height, width] = x.dims();
-    let (mean, variance) = moments(x.clone().detach().cast(FloatDType::F32));
+    let (mean, variance) = B::moments(x.clone().detach());
     noted.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
         norm: norm.to_owned(),
         mean: mean.clone(),
@@ -131,8 +131,8 @@ fn note<B: Backend>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B
 
 impl<B: Operations> Dense<B> {
     pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
-        B::activate(conv2d(x, self.weight.clone(), Some(self.bias.clone()), options), self.activation)
+        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
+        B::shift(B::convolve(x, self.weight.clone(), window, self.products), self.bias.clone(), self.activation)
     }
 }
 
@@ -142,11 +142,15 @@ impl<B: Operations> Heads<B> {
         let [count, channels, places, _] = x.dims();
         let each = channels / self.heads;
         let all = self.queries_keys_values.apply(x).reshape([count, 3 * self.heads, each, places]);
-        let part = |which: usize| all.clone().narrow(1, which * self.heads, self.heads);
-        let (queries, keys, values) = (part(0).swap_dims(2, 3), part(1), part(2).swap_dims(2, 3));
-        let scores = softmax(queries.matmul(keys) / (each as f64).sqrt(), 3);
-        let mixed = scores.matmul(values).swap_dims(2, 3).reshape([count, channels, places, 1]);
-        self.after.apply(mixed)
+        let part = |which: usize| {
+            let part = all.clone().narrow(1, which * self.heads, self.heads);
+            part.reshape([count * self.heads, each, places])
+        };
+        let products = self.after.products;
+        let (queries, keys, values) = (part(0).swap_dims(1, 2), part(1), part(2).swap_dims(1, 2));
+        let scores = softmax(B::multiply(queries, keys, products) / (each as f64).sqrt(), 2);
+        let mixed = B::multiply(scores, values, products).swap_dims(1, 2);
+        self.after.apply(mixed.reshape([count, channels, places, 1]))
     }
 }
 
@@ -162,11 +166,12 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
         }
         Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
         Layer::SqueezeExcite([squeeze, excite], gate) => {
-            let gates = excite.apply(squeeze.apply(average(x.clone())));
-            x * match gate {
+            let gates = excite.apply(squeeze.apply(B::average(x.clone())));
+            let gates = match gate {
                 Gate::Sigmoid => sigmoid(gates),
                 Gate::HardSigmoid => hard_sigmoid(gates, 1.0 / 6.0, 0.5),
-            }
+            };
+            B::weigh(x, gates)
         }
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {
@@ -188,12 +193,6 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
             let places = x.dims()[2];
             x.narrow(2, 1, places - 1)
         }
-        Layer::Mean => average(x),
+        Layer::Mean => B::average(x),
     })
-}
-
-/// The mean over height and width.
-pub(crate) fn average<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [count, channels, height, width] = maps.dims();
-    maps.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels, 1, 1])
 }

@@ -10,7 +10,6 @@ mod backbone;
 mod device;
 mod driver;
 mod forward;
-mod gradient;
 mod head;
 mod info;
 mod layer;

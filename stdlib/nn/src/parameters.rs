@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use pipe_gpu::Products;
 use pipe_network::{Attention, Block, Conv, LayerNorm, Linear, Tokens};
 
 use crate::layer::{Convolution, Dense, Heads, Layer, Scale};
@@ -10,6 +11,9 @@ use crate::layer::{Convolution, Dense, Heads, Layer, Scale};
 pub(crate) trait Parameters<B: Backend> {
     /// The numbers of that name in a state dict, as such a shape.
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<B, D>;
+
+    /// In which numbers factors are taken.
+    fn products(&self) -> Products;
 
     /// A convolution with what follows it.
     fn conv(&self, conv: &Conv) -> Convolution<B>;
@@ -52,8 +56,9 @@ pub(crate) trait Parameters<B: Backend> {
     fn dense(&self, [weight, bias]: [String; 2], linear: &Linear) -> Dense<B> {
         Dense {
             weight: self.tensor(&weight, [linear.outputs, linear.inputs, 1, 1]),
-            bias: self.tensor(&bias, [linear.outputs]),
+            bias: self.tensor(&bias, [1, linear.outputs, 1, 1]),
             activation: linear.activation,
+            products: self.products(),
         }
     }
 

@@ -1,13 +1,36 @@
 //! How exactly a network computes.
 
-/// The numbers that weights and maps are kept in.
+use burn::tensor::FloatDType;
+use pipe_gpu::Products;
+
+/// The numbers that weights and maps are kept in, and those that are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// 32 bits, 24 of them for the digits.
     #[default]
     F32,
+    /// Kept as `F32`; factors are rounded to 11 digits where NVIDIA's tensor cores multiply.
+    Tf32,
     /// 16 bits, 11 of them for the digits; up to 65,504.
     F16,
     /// 16 bits, 8 of them for the digits, as far as `F32` reaches.
     Bf16,
+}
+
+impl Precision {
+    pub(crate) fn products(self) -> Products {
+        match self {
+            Self::F32 => Products::Exact,
+            _ => Products::Rounded,
+        }
+    }
+
+    /// What maps are kept in.
+    pub(crate) fn numbers(self) -> FloatDType {
+        match self {
+            Self::F32 | Self::Tf32 => FloatDType::F32,
+            Self::F16 => FloatDType::F16,
+            Self::Bf16 => FloatDType::BF16,
+        }
+    }
 }

@@ -129,6 +129,9 @@ pub enum Precision {
     /// 32 bits, 24 of them for the digits.
     #[default]
     F32,
+    /// Kept as `f32`, but the factors of products are rounded to 11 digits: as fast as NVIDIA's tensor
+    /// cores are, from Ampere on.
+    Tf32,
     /// 16 bits, 11 of them for the digits, up to 65,504.
     F16,
     /// 16 bits, 8 of them for the digits, as far as `f32` reaches.
@@ -139,6 +142,7 @@ impl Precision {
     fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::Tf32 => "tf32",
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
         }
@@ -157,6 +161,7 @@ impl Precision {
     pub(crate) fn of_network(self) -> pipe_nn::Precision {
         match self {
             Self::F32 => pipe_nn::Precision::F32,
+            Self::Tf32 => pipe_nn::Precision::Tf32,
             Self::F16 => pipe_nn::Precision::F16,
             Self::Bf16 => pipe_nn::Precision::Bf16,
         }

@@ -8,6 +8,7 @@ use std::thread;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor, TensorData};
+use pipe_gpu::Products;
 use pipe_network::{Conv, Network};
 
 use super::entry::{Entry, Group, HEAD};
@@ -103,11 +104,7 @@ impl<B: Operations> Course<B> {
             places: self.entries.iter().enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect(),
             leaves: &leaves,
             noted: self.tuning.batch_statistics.then(|| Arc::clone(&noted)),
-            numbers: match self.tuning.precision {
-                Precision::F32 => None,
-                Precision::F16 => Some(FloatDType::F16),
-                Precision::Bf16 => Some(FloatDType::BF16),
-            },
+            precision: self.tuning.precision,
         };
         let images = pixels::images::<A<B>>(part.pixels, part.size, &self.scale, device);
         let images = live.rounded(images);
@@ -150,8 +147,7 @@ struct Live<'a, B: Operations> {
     leaves: &'a [Tensor<Autodiff<B>, 4>],
     /// Where batch norms note what they saw, if they use it.
     noted: Option<Noted<Autodiff<B>>>,
-    /// What maps are computed in, if not in `f32`.
-    numbers: Option<FloatDType>,
+    precision: Precision,
 }
 
 impl<B: Operations> Live<'_, B> {
@@ -162,14 +158,18 @@ impl<B: Operations> Live<'_, B> {
 
     /// As the numbers of maps.
     fn rounded<const D: usize>(&self, tensor: Tensor<Autodiff<B>, D>) -> Tensor<Autodiff<B>, D> {
-        match self.numbers {
-            Some(numbers) => tensor.cast(numbers),
-            None => tensor,
+        match self.precision.numbers() {
+            FloatDType::F32 => tensor,
+            numbers => tensor.cast(numbers),
         }
     }
 }
 
 impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
+    fn products(&self) -> Products {
+        self.precision.products()
+    }
+
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<Autodiff<B>, D> {
         self.rounded(self.exact(name, shape))
     }
@@ -188,9 +188,12 @@ impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
                 let part = |part: &str| self.exact(&format!("{}.{part}", norm.name), [1, channels, 1, 1]);
                 let scale = part("weight") / (part("running_var") + norm.epsilon).sqrt();
                 let bias = part("bias") - part("running_mean") * scale.clone();
-                (weight * scale.swap_dims(0, 1), After::Shift(self.rounded(bias)))
+                let [outputs, inputs, height, width] = conv.weight_shape();
+                let weight = weight.reshape([1, outputs, inputs * height * width, 1]);
+                let weight = Autodiff::<B>::weigh(weight, scale).reshape(conv.weight_shape());
+                (weight, After::Shift(self.rounded(bias)))
             }
         };
-        Convolution { conv: conv.clone(), weight: self.rounded(weight), after }
+        Convolution { conv: conv.clone(), weight: self.rounded(weight), after, products: self.products() }
     }
 }

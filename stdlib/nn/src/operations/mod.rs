@@ -2,16 +2,20 @@
 //!
 //! The plain forms are here, made of Burn's operations. Burn would differentiate them too, but keeps
 //! every number between, and has the weights of a depthwise convolution differentiated a channel at a
-//! time; so `gradient` has gradients of its own, from the second half of this trait.
+//! time; so `gradient` has gradients of its own, from the second half of the trait. `flex` has loops for
+//! the CPU, where Burn's operations take numbers one by one as soon as shapes differ; `cube` hands them to
+//! kernels for GPUs.
 
-#[cfg(feature = "wgpu")]
-use burn::backend::Wgpu;
-use burn::backend::{Cuda, Flex};
+mod cube;
+mod flex;
+mod gradient;
+
 use burn::tensor::activation::{gelu, hard_sigmoid, relu, sigmoid};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Slice, Tensor, TensorPrimitive, bf16, f16};
+use burn::tensor::{FloatDType, Slice, Tensor, TensorPrimitive};
+use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
 /// Batch normalisation of maps with their own statistics, each part `[1, channels, 1, 1]`.
@@ -60,9 +64,41 @@ pub(crate) trait Operations: Backend {
         Self::activate(standard * norm.weight.clone() + norm.bias.clone(), activation)
     }
 
+    /// A weight for each channel of each image, `[count, channels, 1, 1]`.
+    fn weigh(x: Tensor<Self, 4>, weights: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        x * weights
+    }
+
+    /// The mean over height and width, `[count, channels, 1, 1]`.
+    fn average(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        let [count, channels, height, width] = x.dims();
+        x.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels, 1, 1])
+    }
+
+    /// Mean and variance of each channel, `[1, channels, 1, 1]` in `f32`.
+    fn moments(x: Tensor<Self, 4>) -> (Tensor<Self, 4>, Tensor<Self, 4>) {
+        let [count, _, height, width] = x.dims();
+        let values = (count * height * width) as f64;
+        let x = x.cast(FloatDType::F32);
+        let mean = sum_but_channels(x.clone()) / values;
+        let variance = sum_but_channels((x - mean.clone()).powi_scalar(2)) / values;
+        (mean, variance)
+    }
+
+    /// Products of matrices `[groups, rows, inner]` and `[groups, inner, columns]`.
+    fn multiply(left: Tensor<Self, 3>, right: Tensor<Self, 3>, _: Products) -> Tensor<Self, 3> {
+        left.matmul(right)
+    }
+
+    /// A convolution without groups, `weight` being `[outputs, inputs, height, width]`.
+    fn convolve(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window, _: Products) -> Tensor<Self, 4> {
+        conv2d(x, weight, None, options(window, 1))
+    }
+
     /// A convolution of each channel with a kernel of its own, `weight` being `[channels, 1, height, width]`.
-    fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, options: ConvOptions<2>) -> Tensor<Self, 4> {
-        conv2d(x, weight, None, options)
+    fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
+        let channels = x.dims()[1];
+        conv2d(x, weight, None, options(window, channels))
     }
 
     /// The gradient of what went into [`Operations::activate`].
@@ -121,16 +157,56 @@ pub(crate) trait Operations: Backend {
         [gradient * (norm.weight.clone() * scale), of_weight, of_bias]
     }
 
+    /// The gradients of what went into [`Operations::weigh`].
+    fn weigh_backward(x: Tensor<Self, 4>, weights: Tensor<Self, 4>, gradient: Tensor<Self, 4>) -> [Tensor<Self, 4>; 2] {
+        let [count, channels, height, width] = x.dims();
+        let of_weights = (x * gradient.clone()).reshape([count, channels, height * width]).sum_dim(2);
+        [gradient * weights, of_weights.reshape([count, channels, 1, 1])]
+    }
+
+    /// The gradient of what went into [`Operations::average`], of that height and width.
+    fn average_backward(gradient: Tensor<Self, 4>, [height, width]: [usize; 2]) -> Tensor<Self, 4> {
+        let [count, channels, ..] = gradient.dims();
+        (gradient / (height * width) as f64).expand([count, channels, height, width])
+    }
+
+    /// The gradients of what went into [`Operations::convolve`]: of the maps, where that is wanted, and of
+    /// the weight.
+    fn convolve_backward(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        window: Window,
+        _: Products,
+        wants: [bool; 2],
+    ) -> [Option<Tensor<Self, 4>>; 2] {
+        let options = options(window, 1);
+        let all = [x, weight, gradient].map(|tensor| tensor.into_primitive().tensor());
+        let tensor = |primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive));
+        let of_x = |[x, weight, gradient]: [_; 3]| Self::conv2d_x_backward(x, weight, gradient, options.clone());
+        let of_weight =
+            |[x, weight, gradient]: [_; 3]| Self::conv2d_weight_backward(x, weight, gradient, options.clone());
+        [wants[0].then(|| tensor(of_x(all.clone()))), wants[1].then(|| tensor(of_weight(all.clone())))]
+    }
+
+    /// The gradient of the maps of [`Operations::depthwise`].
+    fn depthwise_backward(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        window: Window,
+    ) -> Tensor<Self, 4> {
+        let channels = x.dims()[1];
+        let [x, weight, gradient] = [x, weight, gradient].map(|tensor| tensor.into_primitive().tensor());
+        let back = Self::conv2d_x_backward(x, weight, gradient, options(window, channels));
+        Tensor::from_primitive(TensorPrimitive::Float(back))
+    }
+
     /// The gradient of the weight of [`Operations::depthwise`].
     ///
     /// For each place of the kernel, the sum of the input below it times the gradient.
-    fn depthwise_weight_backward(
-        x: Tensor<Self, 4>,
-        gradient: Tensor<Self, 4>,
-        kernel: [usize; 2],
-        options: &ConvOptions<2>,
-    ) -> Tensor<Self, 4> {
-        let ([stride_y, stride_x], [pad_y, pad_x]) = (options.stride, options.padding);
+    fn depthwise_weight_backward(x: Tensor<Self, 4>, gradient: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
+        let Window { kernel, stride: [stride_y, stride_x], padding: [pad_y, pad_x] } = window;
         let [_, channels, height, width] = gradient.dims();
         let x = x.pad((pad_x, pad_x, pad_y, pad_y), PadMode::Constant(0.0));
         let below = |from: usize, places: usize, stride: usize| {
@@ -153,22 +229,6 @@ fn sum_but_channels<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     x.reshape([count, channels, height * width]).sum_dim(2).sum_dim(0).reshape([1, channels, 1, 1])
 }
 
-/// Mean and variance of each channel, `[1, channels, 1, 1]`.
-pub(crate) fn moments<B: Backend>(x: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
-    let [count, _, height, width] = x.dims();
-    let values = (count * height * width) as f64;
-    let mean = sum_but_channels(x.clone()) / values;
-    let variance = sum_but_channels((x - mean.clone()).powi_scalar(2)) / values;
-    (mean, variance)
+fn options(window: Window, groups: usize) -> ConvOptions<2> {
+    ConvOptions::new(window.stride, window.padding, [1; 2], groups)
 }
-
-impl Operations for Flex {}
-impl Operations for Cuda {}
-impl Operations for Cuda<f16> {}
-impl Operations for Cuda<bf16> {}
-#[cfg(feature = "wgpu")]
-impl Operations for Wgpu {}
-#[cfg(feature = "wgpu")]
-impl Operations for Wgpu<f16> {}
-#[cfg(feature = "wgpu")]
-impl Operations for Wgpu<bf16> {}

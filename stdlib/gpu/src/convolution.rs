@@ -1,0 +1,124 @@
+//! Convolutions without groups, as products of matrices.
+
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::cast;
+use burn_cubecl::kernel::conv::{ConvStrategy, conv_data_backward, conv_forward, conv_weight_backward};
+use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, reshape};
+use burn_cubecl::tensor::CubeTensor;
+
+use crate::Window;
+use crate::columns::{gather, spread};
+use crate::maps::{Maps, tight};
+use crate::product::{Products, product};
+use crate::sums::total;
+
+/// Rows that a gradient of a weight adds up within one product, at least; such products are computed side
+/// by side and added afterwards.
+const ROWS: usize = 2048;
+
+/// A convolution: `weight` is `[outputs, inputs, height, width]`.
+pub fn convolve<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+    window: Window,
+    products: Products,
+) -> CubeTensor<R> {
+    if !is_product(&x, window, products) {
+        return match conv_forward(x, weight, None, options(window), ConvStrategy::default()) {
+            Ok(out) => out,
+            Err(error) => unreachable!("no kernel convolves this: {error:?}"),
+        };
+    }
+    let [outputs, ..]: [usize; 4] = weight.meta.shape().dims();
+    let x = Maps::of(x);
+    let (count, numbers) = (x.count, x.tensor.dtype);
+    let [height, width] = window.output([x.height, x.width]);
+    let weight = permute(matrix(weight), &[0, 2, 1]);
+    let out = product(rows_below(x, window), weight, products, numbers);
+    maps(out, [count, height, width, outputs]).into_tensor()
+}
+
+/// The gradients of what went into [`convolve`]: of the maps and of the weight, where they are wanted.
+pub fn convolve_backward<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+    gradient: CubeTensor<R>,
+    window: Window,
+    products: Products,
+    wants: [bool; 2],
+) -> [Option<CubeTensor<R>>; 2] {
+    let shape = weight.meta.shape().clone();
+    if !is_product(&x, window, products) {
+        let (input, options) = (x.meta.shape().clone(), options(window));
+        let strategy = ConvStrategy::default;
+        let of_x = || conv_data_backward(gradient.clone(), weight, input, options.clone(), strategy());
+        let of_weight = || conv_weight_backward(x, gradient.clone(), shape, options.clone(), strategy());
+        let known = |result| match result {
+            Ok(gradient) => gradient,
+            Err(error) => unreachable!("no kernel differentiates this: {error:?}"),
+        };
+        return [wants[0].then(|| known(of_x())), wants[1].then(|| known(of_weight()))];
+    }
+    let [outputs, inputs, kernel_height, kernel_width]: [usize; 4] = shape.dims();
+    let below = inputs * kernel_height * kernel_width;
+    let (x, gradient) = (Maps::of(x), Maps::of(gradient));
+    let numbers = x.tensor.dtype;
+    let dims = [x.count, x.height, x.width, x.channels];
+    let (count, places) = (gradient.count, gradient.places());
+    let gradient = gradient.rows();
+    let of_x = wants[0].then(|| {
+        let columns = product(gradient.clone(), matrix(weight), products, numbers);
+        match is_plain(window) {
+            true => maps(columns, dims).into_tensor(),
+            false => gather(&columns, window, dims).into_tensor(),
+        }
+    });
+    let of_weight = wants[1].then(|| {
+        let groups = groups(count, places);
+        let rows = count * places / groups;
+        let left = permute(reshape(gradient, Shape::new([groups, rows, outputs])), &[0, 2, 1]);
+        let right = reshape(rows_below(x, window), Shape::new([groups, rows, below]));
+        let parts = product(left, right, products, DType::F32);
+        let sum = cast(total(parts, [1, groups, outputs * below]), numbers);
+        permute(reshape(sum, Shape::new([outputs, kernel_height, kernel_width, inputs])), &[0, 3, 1, 2])
+    });
+    [of_x, of_weight]
+}
+
+/// Whether the numbers below each place are a row of the maps as they lie.
+fn is_plain(window: Window) -> bool {
+    window == Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] }
+}
+
+/// Whether it is computed as a product here. Burn's kernels gather rows as they go, but take the numbers
+/// that tensor cores have.
+fn is_product<R: CubeRuntime>(x: &CubeTensor<R>, window: Window, products: Products) -> bool {
+    is_plain(window) || x.dtype == DType::F32 && products == Products::Exact
+}
+
+fn rows_below<R: CubeRuntime>(x: Maps<R>, window: Window) -> CubeTensor<R> {
+    if is_plain(window) { x.rows() } else { spread(&x, window) }
+}
+
+fn maps<R: CubeRuntime>(rows: CubeTensor<R>, [count, height, width, channels]: [usize; 4]) -> Maps<R> {
+    let tensor = reshape(tight(rows), Shape::new([count, height, width, channels]));
+    Maps { tensor, count, height, width, channels }
+}
+
+/// `[1, outputs, height * width * inputs]`.
+fn matrix<R: CubeRuntime>(weight: CubeTensor<R>) -> CubeTensor<R> {
+    let [outputs, inputs, height, width]: [usize; 4] = weight.meta.shape().dims();
+    reshape(tight(permute_nchw_to_nhwc(weight)), Shape::new([1, outputs, inputs * height * width]))
+}
+
+/// Into how many groups images of so many places are put.
+fn groups(count: usize, places: usize) -> usize {
+    let size = (1..=count).find(|size| count.is_multiple_of(*size) && size * places >= ROWS);
+    count / size.unwrap_or(count).max(1)
+}
+
+fn options(window: Window) -> ConvOptions<2> {
+    ConvOptions::new(window.stride, window.padding, [1, 1], 1)
+}

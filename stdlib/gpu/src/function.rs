@@ -1,0 +1,73 @@
+//! Activations and their slopes.
+
+use cubecl::prelude::*;
+use pipe_network::Activation;
+
+/// An activation, number by number. What is no number stays none.
+#[cube]
+pub(crate) fn activate<N: Size>(z: Vector<f32, N>, #[comptime] activation: Activation) -> Vector<f32, N> {
+    let zero = Vector::<f32, N>::new(0.0);
+    match comptime![activation] {
+        Activation::Identity => z,
+        Activation::Relu => select_many(z.less_than(zero), zero, z),
+        Activation::Relu6 => {
+            let six = Vector::<f32, N>::new(6.0);
+            let z = select_many(z.less_than(zero), zero, z);
+            select_many(z.greater_than(six), six, z)
+        }
+        Activation::Silu => z * sigmoid::<N>(z),
+        Activation::HardSwish => z * hard_sigmoid::<N>(z),
+        Activation::Gelu => z * below::<N>(z),
+    }
+}
+
+/// The slope of an activation.
+#[cube]
+pub(crate) fn slope<N: Size>(z: Vector<f32, N>, #[comptime] activation: Activation) -> Vector<f32, N> {
+    let zero = Vector::<f32, N>::new(0.0);
+    let one = Vector::<f32, N>::new(1.0);
+    match comptime![activation] {
+        Activation::Identity => one,
+        Activation::Relu => select_many(z.greater_than(zero), one, zero),
+        Activation::Relu6 => {
+            let is_low = select_many(z.greater_than(zero), one, zero);
+            select_many(z.less_than(Vector::new(6.0)), is_low, zero)
+        }
+        Activation::Silu => {
+            let gate = sigmoid::<N>(z);
+            gate * (one + z * (one - gate))
+        }
+        Activation::HardSwish => {
+            let inner = z * Vector::new(1.0 / 3.0) + Vector::new(0.5);
+            let inner = select_many(z.greater_than(Vector::new(-3.0)), inner, zero);
+            select_many(z.less_than(Vector::new(3.0)), inner, one)
+        }
+        Activation::Gelu => {
+            // The density of the normal distribution: e^(-z^2 / 2) / sqrt(2 pi).
+            let density = (z * z * Vector::new(-0.5)).exp() * Vector::new(0.398_942_3);
+            below::<N>(z) + z * density
+        }
+    }
+}
+
+#[cube]
+fn sigmoid<N: Size>(z: Vector<f32, N>) -> Vector<f32, N> {
+    let one = Vector::<f32, N>::new(1.0);
+    one / (one + (z * Vector::new(-1.0)).exp())
+}
+
+#[cube]
+fn hard_sigmoid<N: Size>(z: Vector<f32, N>) -> Vector<f32, N> {
+    let zero = Vector::<f32, N>::new(0.0);
+    let one = Vector::<f32, N>::new(1.0);
+    let inner = z * Vector::new(1.0 / 6.0) + Vector::new(0.5);
+    let inner = select_many(inner.less_than(zero), zero, inner);
+    select_many(inner.greater_than(one), one, inner)
+}
+
+/// The normal distribution's share below `z`.
+#[cube]
+fn below<N: Size>(z: Vector<f32, N>) -> Vector<f32, N> {
+    let scaled = z * Vector::new(std::f32::consts::FRAC_1_SQRT_2);
+    (scaled.erf() + Vector::new(1.0)) * Vector::new(0.5)
+}

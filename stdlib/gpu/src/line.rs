@@ -1,0 +1,100 @@
+//! A summand for each channel, and the activation behind it.
+
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::cast;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+use pipe_network::Activation;
+
+use crate::function::{activate, slope};
+use crate::launch::threads;
+use crate::maps::{Maps, exact};
+use crate::sums::{Over, sums};
+
+#[cube(launch)]
+fn shift_kernel<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    bias: &Array<Vector<f32, N>>,
+    out: &mut Array<Vector<F, N>>,
+    vectors: usize,
+    #[comptime] activation: Activation,
+    #[define(F)] _numbers: StorageType,
+) {
+    if ABSOLUTE_POS >= vectors {
+        terminate!();
+    }
+    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % bias.len()];
+    out[ABSOLUTE_POS] = Vector::cast_from(activate::<N>(z, activation));
+}
+
+#[cube(launch)]
+fn shift_backward_kernel<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    bias: &Array<Vector<f32, N>>,
+    gradient: &Array<Vector<F, N>>,
+    out: &mut Array<Vector<F, N>>,
+    vectors: usize,
+    #[comptime] activation: Activation,
+    #[define(F)] _numbers: StorageType,
+) {
+    if ABSOLUTE_POS >= vectors {
+        terminate!();
+    }
+    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % bias.len()];
+    let gradient = Vector::<f32, N>::cast_from(gradient[ABSOLUTE_POS]);
+    out[ABSOLUTE_POS] = Vector::cast_from(gradient * slope::<N>(z, activation));
+}
+
+/// `activation(x + bias)`, `bias` having a number for each channel.
+pub fn shift<R: CubeRuntime>(x: CubeTensor<R>, bias: CubeTensor<R>, activation: Activation) -> CubeTensor<R> {
+    let (x, bias) = (Maps::of(x), exact(bias));
+    let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
+    let (cubes, cube) = threads(&x.tensor, vectors);
+    shift_kernel::launch::<R>(
+        &out.tensor.client,
+        cubes,
+        cube,
+        x.vector(),
+        x.tensor.into_array_arg(),
+        bias.into_array_arg(),
+        out.tensor.clone().into_array_arg(),
+        vectors,
+        activation,
+        numbers,
+    );
+    out.into_tensor()
+}
+
+/// The gradients of what went into [`shift`]: of the maps and the bias, `[1, channels, 1, 1]`.
+pub fn shift_backward<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    bias: CubeTensor<R>,
+    activation: Activation,
+    gradient: CubeTensor<R>,
+) -> [CubeTensor<R>; 2] {
+    let of_bias = bias.dtype;
+    let gradient = match activation {
+        Activation::Identity => Maps::of(gradient),
+        activation => {
+            let (x, bias, gradient) = (Maps::of(x), exact(bias), Maps::of(gradient));
+            let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
+            let (cubes, cube) = threads(&x.tensor, vectors);
+            shift_backward_kernel::launch::<R>(
+                &out.tensor.client,
+                cubes,
+                cube,
+                x.vector(),
+                x.tensor.into_array_arg(),
+                bias.into_array_arg(),
+                gradient.tensor.into_array_arg(),
+                out.tensor.clone().into_array_arg(),
+                vectors,
+                activation,
+                numbers,
+            );
+            out
+        }
+    };
+    let sum = cast(sums(&gradient, None, Over::All), of_bias);
+    [gradient.into_tensor(), sum]
+}

@@ -1,0 +1,107 @@
+//! Maps as kernels see them.
+
+use burn::tensor::{DType, Shape};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::{cast, into_contiguous};
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw, reshape};
+use burn_cubecl::tensor::CubeTensor;
+
+/// Maps `[count, height, width, channels]`, one number behind the other.
+pub(crate) struct Maps<R: CubeRuntime> {
+    pub(crate) tensor: CubeTensor<R>,
+    pub(crate) count: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+}
+
+impl<R: CubeRuntime> Maps<R> {
+    /// Of `[count, channels, height, width]`, laid out anew only where they lie otherwise.
+    pub(crate) fn of(tensor: CubeTensor<R>) -> Self {
+        let tensor = tight(permute_nchw_to_nhwc(tensor));
+        let [count, height, width, channels] = tensor.meta.shape().dims();
+        Self { tensor, count, height, width, channels }
+    }
+
+    /// Numbers to be written, on the device of `beside`.
+    pub(crate) fn empty(beside: &CubeTensor<R>, [count, height, width, channels]: [usize; 4]) -> Self {
+        let tensor = empty(beside, [count, height, width, channels], beside.dtype);
+        Self { tensor, count, height, width, channels }
+    }
+
+    pub(crate) fn like(&self) -> Self {
+        Self::empty(&self.tensor, [self.count, self.height, self.width, self.channels])
+    }
+
+    /// Numbers that lie together as one vector: a power of two up to 4 that divides the channels.
+    pub(crate) fn vector(&self) -> usize {
+        vector(self.channels)
+    }
+
+    /// Vectors of one place.
+    pub(crate) fn lanes(&self) -> usize {
+        self.channels / self.vector()
+    }
+
+    /// Places of one image.
+    pub(crate) fn places(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Vectors in all.
+    pub(crate) fn vectors(&self) -> usize {
+        self.count * self.places() * self.lanes()
+    }
+
+    /// As a matrix, a row for each place: `[1, count * height * width, channels]`.
+    pub(crate) fn rows(self) -> CubeTensor<R> {
+        let rows = self.count * self.places();
+        reshape(self.tensor, Shape::new([1, rows, self.channels]))
+    }
+
+    /// As `[count, channels, height, width]`.
+    pub(crate) fn into_tensor(self) -> CubeTensor<R> {
+        permute_nhwc_to_nchw(self.tensor)
+    }
+}
+
+/// How many of so many numbers side by side a thread takes at once.
+pub(crate) fn vector(numbers: usize) -> usize {
+    [4, 2].into_iter().find(|size| numbers.is_multiple_of(*size)).unwrap_or(1)
+}
+
+/// Numbers to be written, one behind the other, on the device of `beside`.
+pub(crate) fn empty<R: CubeRuntime, const D: usize>(
+    beside: &CubeTensor<R>,
+    shape: [usize; D],
+    dtype: DType,
+) -> CubeTensor<R> {
+    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), Shape::new(shape), dtype)
+}
+
+/// A number for each channel, in `f32`.
+pub(crate) fn exact<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
+    tight(cast(tensor, DType::F32))
+}
+
+/// The same numbers, one behind the other.
+pub(crate) fn tight<R: CubeRuntime>(mut tensor: CubeTensor<R>) -> CubeTensor<R> {
+    let (shape, strides) = (tensor.meta.shape().clone(), tensor.meta.strides().clone());
+    let mut expected = 1;
+    let mut is_tight = true;
+    for (&length, &stride) in shape.iter().zip(strides.iter()).rev() {
+        // Where a side has one place its stride means nothing.
+        is_tight &= length == 1 || stride == expected;
+        expected *= length;
+    }
+    if !is_tight {
+        return into_contiguous(tensor);
+    }
+    let mut stride = 1;
+    for (at, &length) in shape.iter().enumerate().rev() {
+        tensor.meta.strides_mut()[at] = stride;
+        stride *= length;
+    }
+    tensor
+}

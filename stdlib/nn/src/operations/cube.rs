@@ -1,0 +1,347 @@
+//! Operations on GPUs: the kernels of `pipe-gpu`.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+use pipe_gpu::{Norm, Products, Window};
+use pipe_network::Activation;
+
+use super::{BatchNorm, Operations};
+
+impl<R, F, I, B> Operations for CubeBackend<R, F, I, B>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    B: BoolElement,
+    Self: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    fn shift(x: Tensor<Self, 4>, bias: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::shift(cube(x), cube(bias), activation))
+    }
+
+    fn normalize(x: Tensor<Self, 4>, norm: &BatchNorm<Self>, activation: Activation) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::normalize(cube(x), norm_of(norm), activation))
+    }
+
+    fn weigh(x: Tensor<Self, 4>, weights: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::weigh(cube(x), cube(weights)))
+    }
+
+    fn average(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::average(cube(x)))
+    }
+
+    fn moments(x: Tensor<Self, 4>) -> (Tensor<Self, 4>, Tensor<Self, 4>) {
+        let (mean, variance) = pipe_gpu::moments(cube(x));
+        (tensor(mean), tensor(variance))
+    }
+
+    fn multiply(left: Tensor<Self, 3>, right: Tensor<Self, 3>, products: Products) -> Tensor<Self, 3> {
+        let (left, right) = (cube(left), cube(right));
+        let numbers = left.dtype;
+        tensor(pipe_gpu::product(left, right, products, numbers))
+    }
+
+    fn convolve(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window, products: Products) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::convolve(cube(x), cube(weight), window, products))
+    }
+
+    fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::depthwise(cube(x), cube(weight), window))
+    }
+
+    fn shift_backward(
+        x: Tensor<Self, 4>,
+        bias: Tensor<Self, 4>,
+        activation: Activation,
+        gradient: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 2] {
+        pipe_gpu::shift_backward(cube(x), cube(bias), activation, cube(gradient)).map(tensor)
+    }
+
+    fn normalize_backward(
+        x: Tensor<Self, 4>,
+        norm: &BatchNorm<Self>,
+        activation: Activation,
+        gradient: Tensor<Self, 4>,
+    ) -> [Tensor<Self, 4>; 3] {
+        pipe_gpu::normalize_backward(cube(x), norm_of(norm), activation, cube(gradient)).map(tensor)
+    }
+
+    fn weigh_backward(x: Tensor<Self, 4>, weights: Tensor<Self, 4>, gradient: Tensor<Self, 4>) -> [Tensor<Self, 4>; 2] {
+        pipe_gpu::weigh_backward(cube(x), cube(weights), cube(gradient)).map(tensor)
+    }
+
+    fn convolve_backward(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        window: Window,
+        products: Products,
+        wants: [bool; 2],
+    ) -> [Option<Tensor<Self, 4>>; 2] {
+        let all = pipe_gpu::convolve_backward(cube(x), cube(weight), cube(gradient), window, products, wants);
+        all.map(|gradient| gradient.map(tensor))
+    }
+
+    fn depthwise_backward(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        window: Window,
+    ) -> Tensor<Self, 4> {
+        let [.., height, width] = x.dims();
+        tensor(pipe_gpu::depthwise_backward(cube(weight), cube(gradient), window, [height, width]))
+    }
+
+    fn depthwise_weight_backward(x: Tensor<Self, 4>, gradient: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::depthwise_weight_backward(cube(x), cube(gradient), window))
+    }
+}
+
+fn norm_of<R, F, I, B>(norm: &BatchNorm<CubeBackend<R, F, I, B>>) -> Norm<R>
+where
+    R: CubeRuntime,
+    F: FloatElement,
+    I: IntElement,
+    B: BoolElement,
+    CubeBackend<R, F, I, B>: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    let part = |tensor: &Tensor<CubeBackend<R, F, I, B>, 4>| cube(tensor.clone());
+    Norm {
+        weight: part(&norm.weight),
+        bias: part(&norm.bias),
+        mean: part(&norm.mean),
+        variance: part(&norm.variance),
+        epsilon: norm.epsilon,
+    }
+}
+
+fn cube<R: CubeRuntime, B, const D: usize>(tensor: Tensor<B, D>) -> CubeTensor<R>
+where
+    B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    tensor.into_primitive().tensor()
+}
+
+fn tensor<R: CubeRuntime, B, const D: usize>(cube: CubeTensor<R>) -> Tensor<B, D>
+where
+    B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    Tensor::from_primitive(TensorPrimitive::Float(cube))
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use burn::backend::{Flex, Wgpu};
+    use burn::tensor::backend::Backend;
+    use burn::tensor::{Tensor, TensorData};
+    use pipe_gpu::{Products, Window};
+    use pipe_network::Activation;
+
+    use crate::ComputeDevice;
+    use crate::operations::{BatchNorm, Operations};
+
+    const FUNCTIONS: [Activation; 6] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Gelu,
+    ];
+    /// Shapes of maps: channels that go in fours, in twos and one by one; more images and places than a
+    /// thread adds up.
+    const SHAPES: [[usize; 4]; 3] = [[2, 8, 13, 9], [3, 6, 5, 7], [1, 3, 4, 4]];
+
+    /// What each backend makes of the same numbers.
+    trait Case {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>>;
+    }
+
+    /// Whether a device is there; a test without says that it was skipped.
+    fn device() -> Option<burn::backend::wgpu::WgpuDevice> {
+        match ComputeDevice::wgpu(0) {
+            Ok(ComputeDevice::Wgpu(adapter)) => Some(adapter.device()),
+            _ => {
+                eprintln!("SKIPPED: no GPU is known to Vulkan or Metal");
+                None
+            }
+        }
+    }
+
+    /// Numbers in -2..2 that look like chance.
+    fn maps<B: Backend, const D: usize>(seed: u32, shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
+        let mut state = seed.wrapping_mul(2_654_435_761) ^ 0x9e37_79b9;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            4.0 * (state >> 8) as f32 / (1 << 24) as f32 - 2.0
+        };
+        let numbers = (0..shape.iter().product()).map(|_| next()).collect();
+        Tensor::from_data(TensorData::new(numbers, shape), device)
+    }
+
+    fn numbers<B: Backend>(tensor: Tensor<B, 4>) -> ([usize; 4], Vec<f32>) {
+        (tensor.dims(), tensor.into_data().convert::<f32>().into_vec().unwrap())
+    }
+
+    fn check(name: &str, case: &impl Case) {
+        let Some(device) = device() else { return };
+        let expected = case.run::<Flex>(&Default::default());
+        let found = case.run::<Wgpu>(&device);
+        assert_eq!(expected.len(), found.len());
+        for (at, (expected, found)) in expected.into_iter().zip(found).enumerate() {
+            let ((shape, expected), (found_shape, found)) = (numbers(expected), numbers(found));
+            assert_eq!(shape, found_shape, "{name}, {at}");
+            let largest = expected.iter().fold(1e-3_f32, |largest, x| largest.max(x.abs()));
+            for (place, (expected, found)) in expected.iter().zip(&found).enumerate() {
+                let off = (expected - found).abs() / largest;
+                assert!(off < 2e-5, "{name}, {at}, {shape:?}, number {place}: {found}, the CPU has {expected}");
+            }
+        }
+    }
+
+    struct Line(Activation, [usize; 4]);
+
+    impl Case for Line {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(function, shape) = *self;
+            let x = || maps::<B, 4>(1, shape, device);
+            let bias = || maps::<B, 4>(2, [1, shape[1], 1, 1], device);
+            let [of_x, of_bias] = B::shift_backward(x(), bias(), function, maps(3, shape, device));
+            vec![B::shift(x(), bias(), function), of_x, of_bias]
+        }
+    }
+
+    #[test]
+    fn a_summand_and_a_function() {
+        for function in FUNCTIONS {
+            check("shift", &Line(function, SHAPES[0]));
+        }
+        check("shift", &Line(Activation::Silu, SHAPES[1]));
+        check("shift", &Line(Activation::Silu, SHAPES[2]));
+    }
+
+    struct Normalize(Activation, [usize; 4]);
+
+    impl Case for Normalize {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(function, shape) = *self;
+            let x = maps::<B, 4>(4, shape, device);
+            let (mean, variance) = B::moments(x.clone());
+            let each = |seed| maps::<B, 4>(seed, [1, shape[1], 1, 1], device);
+            let norm = BatchNorm {
+                weight: each(5),
+                bias: each(6),
+                mean: mean.clone(),
+                variance: variance.clone(),
+                epsilon: 1e-3,
+            };
+            let back = B::normalize_backward(x.clone(), &norm, function, maps(7, shape, device));
+            [vec![mean, variance, B::normalize(x, &norm, function)], back.to_vec()].concat()
+        }
+    }
+
+    #[test]
+    fn a_norm_and_a_function() {
+        for shape in SHAPES {
+            check("normalize", &Normalize(Activation::Silu, shape));
+        }
+        check("normalize", &Normalize(Activation::Relu, [40, 4, 9, 9]));
+    }
+
+    struct Weigh([usize; 4]);
+
+    impl Case for Weigh {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(shape @ [count, channels, ..]) = *self;
+            let x = || maps::<B, 4>(8, shape, device);
+            let weights = || maps::<B, 4>(9, [count, channels, 1, 1], device);
+            let back = B::weigh_backward(x(), weights(), maps(10, shape, device));
+            [vec![B::weigh(x(), weights()), B::average(x())], back.to_vec()].concat()
+        }
+    }
+
+    #[test]
+    fn means_and_weights() {
+        for shape in SHAPES {
+            check("weigh", &Weigh(shape));
+        }
+    }
+
+    struct Depthwise([usize; 4], Window);
+
+    impl Case for Depthwise {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(shape @ [count, channels, height, width], window) = *self;
+            let x = || maps::<B, 4>(11, shape, device);
+            let weight = || maps::<B, 4>(12, [channels, 1, window.kernel[0], window.kernel[1]], device);
+            let [down, right] = window.output([height, width]);
+            let gradient = || maps::<B, 4>(13, [count, channels, down, right], device);
+            vec![
+                B::depthwise(x(), weight(), window),
+                B::depthwise_backward(x(), weight(), gradient(), window),
+                B::depthwise_weight_backward(x(), gradient(), window),
+            ]
+        }
+    }
+
+    #[test]
+    fn depthwise_convolutions() {
+        let square =
+            |kernel, stride, padding| Window { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
+        for shape in SHAPES {
+            check("depthwise 3", &Depthwise(shape, square(3, 1, 1)));
+        }
+        check("depthwise 3 /2", &Depthwise(SHAPES[0], square(3, 2, 1)));
+        check("depthwise 5", &Depthwise(SHAPES[1], square(5, 1, 2)));
+        check("depthwise 5 /2, padded before", &Depthwise(SHAPES[0], square(5, 2, 0)));
+    }
+
+    struct Convolve([usize; 4], usize, Window);
+
+    impl Case for Convolve {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(shape @ [count, inputs, height, width], outputs, window) = *self;
+            let x = maps::<B, 4>(14, shape, device);
+            let weight = maps::<B, 4>(15, [outputs, inputs, window.kernel[0], window.kernel[1]], device);
+            let [down, right] = window.output([height, width]);
+            let gradient = maps::<B, 4>(16, [count, outputs, down, right], device);
+            let exact = Products::Exact;
+            let out = B::convolve(x.clone(), weight.clone(), window, exact);
+            let back = B::convolve_backward(x, weight, gradient, window, exact, [true, true]);
+            [vec![out], back.into_iter().flatten().collect()].concat()
+        }
+    }
+
+    #[test]
+    fn convolutions() {
+        let plain = Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
+        check("convolution 1", &Convolve(SHAPES[0], 12, plain));
+        // As many places as take several products for the gradient of the weight.
+        check("convolution 1, many places", &Convolve([4, 4, 48, 48], 8, plain));
+        let three = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
+        check("convolution 3 /2", &Convolve([2, 3, 13, 10], 8, three));
+        check("convolution 1 /2", &Convolve(SHAPES[1], 4, Window { stride: [2, 2], ..plain }));
+    }
+
+    struct Multiply;
+
+    impl Case for Multiply {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let (left, right) = (maps::<B, 3>(17, [3, 10, 6], device), maps::<B, 3>(18, [3, 6, 5], device));
+            let plain = B::multiply(left.clone(), right, Products::Exact);
+            // Laid out otherwise.
+            let turned = maps::<B, 3>(19, [3, 5, 6], device).swap_dims(1, 2);
+            let turned = B::multiply(left, turned, Products::Exact);
+            [plain, turned].map(|out| out.reshape([3, 10, 5, 1])).to_vec()
+        }
+    }
+
+    #[test]
+    fn products_of_matrices() {
+        check("multiply", &Multiply);
+    }
+}
