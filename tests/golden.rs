@@ -26,6 +26,7 @@ nodes:
   mobilenet: { kind: features.backbone, from: bilinear, with: { model: mobilenet_v2, weights: random, seed: 3 } }
   efficientnet: { kind: features.backbone, from: bilinear, with: { model: efficientnet_b0, weights: random } }
   head: { kind: train.head, from: squeezenet, with: { epochs: 3, batch_size: 8, optimizer: { adam: { lr: 0.01 } }, seed: 2 } }
+  tuned: { kind: train.finetune, from: nearest, with: { model: squeezenet1_1, weights: random, normalize: imagenet, epochs: 2, batch_size: 8, augment: { flip: horizontal, crop: 0.5, brightness: 0.2 }, dropout: 0.1, seed: 1 } }
   eval: { kind: eval.classifier, from: { model: head, data: squeezenet } }
   shell: { kind: shell, from: by_name, with: { command: 'cp \"$by_name\" \"$out/table.csv\"; echo done' } }
   compare: { kind: compare.metrics, from: { metrics: { one: head.history, other: eval } }, with: { metric: loss } }
@@ -65,6 +66,10 @@ fn project() -> Project {
     project
 }
 
+fn is_model(node: &str) -> bool {
+    matches!(node, "head" | "tuned")
+}
+
 /// What each node gave: digests where every processor gives the same bits, numbers elsewhere.
 fn results(project: &Project) -> BTreeMap<String, Value> {
     let event = project.finished(&["-j", "2"]);
@@ -72,10 +77,10 @@ fn results(project: &Project) -> BTreeMap<String, Value> {
     let numbers = |node: &str| -> Value {
         let place = format!("restored/{node}");
         project.ok(&["restore", node, &place]);
-        let file = if node == "head" { format!("{place}/head.safetensors") } else { place };
+        let file = if is_model(node) { format!("{place}/head.safetensors") } else { place };
         let bytes = std::fs::read(project.path(&file)).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let tensor = tensors.tensor(if node == "head" { "weight" } else { "features" }).unwrap();
+        let tensor = tensors.tensor(if is_model(node) { "weight" } else { "features" }).unwrap();
         let all = tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         json!(all.step_by(97).take(60).collect::<Vec<_>>())
     };
@@ -95,7 +100,7 @@ fn results(project: &Project) -> BTreeMap<String, Value> {
         .iter()
         .map(|(node, report)| {
             let result = match node.as_str() {
-                "squeezenet" | "mobilenet" | "efficientnet" | "head" => numbers(node),
+                "squeezenet" | "mobilenet" | "efficientnet" | "head" | "tuned" => numbers(node),
                 "eval" | "compare" => json!(report["metrics"].as_object().unwrap().values().collect::<Vec<_>>()),
                 "suspects" => ids(node),
                 _ => report["digest"].clone(),

@@ -14,6 +14,7 @@ mod doctor;
 mod errors;
 mod explain;
 mod fetch;
+mod finetune;
 mod flips;
 mod golden;
 #[cfg(feature = "wgpu")]
