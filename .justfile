@@ -28,6 +28,11 @@ bench:
     cargo build --release --workspace
     cargo run --release -p pipe-bench -- cache --write docs/performance.md
 
+# Measure a GPU beside PyTorch, and write docs/performance.md
+bench-gpu python="python3":
+    cargo build --release --workspace
+    cargo run --release -p pipe-bench -- gpu --python {{python}} --write docs/performance.md
+
 # Accept what the terminal shows now as what it should show
 snapshots:
     INSTA_UPDATE=always cargo test --test tests mistakes

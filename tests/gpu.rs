@@ -135,5 +135,33 @@ fn the_doctor_tries_it() {
 fn a_network_tunes_as_in_pytorch() {
     let Some(device) = is_there().then(|| pipe_nn::ComputeDevice::wgpu(0).unwrap()) else { return };
     // Others would have a program that plays a GPU compile for minutes.
-    crate::tuning::check_gradients("squeezenet1_1", "frozen", device);
+    crate::tuning::check_gradients("squeezenet1_1", "frozen", &[device]);
+    // Shared by two, as if there were two.
+    crate::tuning::check_gradients("squeezenet1_1", "frozen", &[device, device]);
+}
+
+#[test]
+fn a_batch_may_be_asked_for() {
+    if !is_there() {
+        return;
+    }
+    let yaml = PIPELINE.replace("from: images, with", "from: images, export: features.safetensors, with");
+    let run = |batch: &str| {
+        let project = project(12);
+        project.write("pipe.yaml", &yaml);
+        let mut command = project.command(&["run", "features", "--device", "wgpu"]);
+        let ran = crate::common::Ran::from(command.env("PIPE_GPU_BATCH", batch).output().unwrap());
+        (project, ran)
+    };
+    let told = |batch: &str, batches: &str| {
+        let (project, ran) = run(batch);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let log = project.ok(&["show", "features", "--log"]).stdout;
+        assert!(log.starts_with(&format!("12 images in {batches} batches")), "{log}");
+        features(&project, "features.safetensors")
+    };
+    assert!(distance(&told("4", "3"), &told("12", "1")) < 1e-5);
+    let (_, ran) = run("many");
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("PIPE_GPU_BATCH is \"many\", not a number in 1..=65536"), "{}", ran.stderr);
 }

@@ -11,6 +11,7 @@ mod crash;
 mod disk;
 mod docs;
 mod doctor;
+mod driver;
 mod errors;
 mod explain;
 mod fetch;

@@ -24,17 +24,22 @@ fn the_quickstart_learns() {
     assert!(found > 0.9, "test accuracy {found}");
 }
 
-#[test]
-fn the_article_runs_on_photos_of_its_layout() {
-    let project = Project::with(&text("pipelines/article.yaml"));
+/// 80 photos of two classes, with their table, in a folder.
+fn photos(project: &Project, folder: &str) {
     let mut csv = "objectId,value\n".to_owned();
     for number in 0..80u8 {
         let pixel = |x: u32, y: u32| image::Rgb([number, x as u8, (y * u32::from(number % 2)) as u8]);
         let mut jpeg = std::io::Cursor::new(Vec::new());
         image::RgbImage::from_fn(50, 40, pixel).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
-        csv.push_str(&format!("{},{}\n", project.object("data/objects", jpeg.get_ref()), number % 2));
+        csv.push_str(&format!("{},{}\n", project.object(&format!("{folder}/objects"), jpeg.get_ref()), number % 2));
     }
-    project.write("data/label.csv", csv);
+    project.write(&format!("{folder}/label.csv"), csv);
+}
+
+#[test]
+fn the_article_runs_on_photos_of_its_layout() {
+    let project = Project::with(&text("pipelines/article.yaml"));
+    photos(&project, "data");
     // Not the author's weights, which nobody can redistribute here.
     let event = project.finished(&["--set", "weights=random"]);
     assert_eq!(event["ok"], true);
@@ -43,6 +48,20 @@ fn the_article_runs_on_photos_of_its_layout() {
     // The article's 4,049,564 count BatchNorm's 42,016 running statistics too.
     assert_eq!(model["parameters"]["backbone"], 4_007_548);
     assert_eq!(model["parameters"]["head"], 1_281);
+}
+
+/// Not on the real ones, which take minutes.
+#[test]
+fn fine_tuning_runs_on_photos_of_its_layout() {
+    let project = Project::with(&text("pipelines/finetune.yaml"));
+    photos(&project, "data/dev-containers");
+    let network = pipe_network::network("mobilenet_v2").unwrap();
+    let weights = pipe_network::Weights::random(&network, 0).without_classifier(&network);
+    let file = "data/weights/mobilenet_v2_imagenet_features.safetensors";
+    project.write(file, weights.to_safetensors().unwrap());
+    let event = project.finished(&["--set", "epochs=1"]);
+    assert_eq!(event["ok"], true, "{event}");
+    assert!(event["nodes"]["eval"]["metrics"]["accuracy"].is_number(), "{event}");
 }
 
 /// Runs the blocks of a page, in a new project for each heading. A block that begins with `# file: NAME`

@@ -12,7 +12,14 @@ const CLASSES: usize = 3;
 const SCALE: PixelScale = PixelScale { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const ADAMW: Descent = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
 
-fn tuner(model: &str, mode: &str, descent: Descent, weight_decay: f64, device: ComputeDevice, threads: usize) -> Tuner {
+fn tuner(
+    model: &str,
+    mode: &str,
+    descent: Descent,
+    weight_decay: f64,
+    devices: &[ComputeDevice],
+    threads: usize,
+) -> Tuner {
     let described = json_fixture("backbones.json");
     let network = network(model).unwrap();
     let (weights, _) = weights(model, &described["networks"][model], &network);
@@ -22,7 +29,7 @@ fn tuner(model: &str, mode: &str, descent: Descent, weight_decay: f64, device: C
     head.weight = uniform.into_iter().map(|u| (0.2 * (u - 0.5)) as f32).collect();
     let batch_statistics = mode == "batch";
     let tuning = Tuning { descent, weight_decay, batch_statistics, freeze: 0, precision: Precision::F32, threads };
-    Tuner::new(&network, &weights, &head, SCALE, &tuning, device)
+    Tuner::new(&network, &weights, &head, SCALE, &tuning, devices)
 }
 
 fn step(tuner: &mut Tuner, lr: f64) -> f64 {
@@ -31,8 +38,8 @@ fn step(tuner: &mut Tuner, lr: f64) -> f64 {
     let labels: Vec<usize> = (0..ROWS).map(|row| row % CLASSES).collect();
     let weights: Vec<f32> = uniform("tuning/weights", ROWS).into_iter().map(|u| (0.5 + u) as f32).collect();
     let size = [ROWS, SIDE, SIDE];
-    tuner.step(&Step { pixels: &pixels, size, labels: &labels, weights: &weights, dropout: None, lr });
-    tuner.seen().unwrap().0
+    tuner.step(&Step { pixels: &pixels, size, labels: &labels, weights: &weights, dropout: None, lr }).unwrap();
+    tuner.seen().unwrap().unwrap().0
 }
 
 /// A tensor of the network or the head.
@@ -49,10 +56,10 @@ fn dot(name: &str, numbers: &[f64]) -> f64 {
 }
 
 /// The gradients at the first step, which a step of plain descent shows when it is long enough.
-pub(crate) fn check_gradients(model: &str, mode: &str, device: ComputeDevice) {
+pub(crate) fn check_gradients(model: &str, mode: &str, devices: &[ComputeDevice]) {
     const LR: f64 = 4096.0;
     let expected = &json_fixture("fine_tuning.json")["cases"][model][mode];
-    let mut tuner = tuner(model, mode, Descent::Sgd { momentum: 0.0 }, 0.0, device, 2);
+    let mut tuner = tuner(model, mode, Descent::Sgd { momentum: 0.0 }, 0.0, devices, 2);
     let expected: Vec<(String, f64, f64)> = serde_json::from_value(expected["gradients"].clone()).unwrap();
     let (weights, head) = (tuner.weights(), tuner.head());
     step(&mut tuner, LR);
@@ -74,10 +81,10 @@ pub(crate) fn check_gradients(model: &str, mode: &str, device: ComputeDevice) {
 fn check(model: &str, mode: &str, device: ComputeDevice) {
     let fixture = json_fixture("fine_tuning.json");
     let expected = &fixture["cases"][model][mode];
-    check_gradients(model, mode, device);
+    check_gradients(model, mode, &[device]);
     let sgd = Descent::Sgd { momentum: 0.9 };
     for (key, descent, lr) in [("losses", ADAMW, 1e-5), ("sgd_losses", sgd, 1e-4)] {
-        let mut tuner = tuner(model, mode, descent, 0.05, device, 2);
+        let mut tuner = tuner(model, mode, descent, 0.05, &[device], 2);
         let losses: Vec<f64> = serde_json::from_value(expected[key].clone()).unwrap();
         for (at, wanted) in losses.iter().enumerate() {
             let found = step(&mut tuner, lr);
@@ -126,7 +133,7 @@ fn networks_without_batch_norms_tune_as_in_pytorch() {
 #[test]
 fn tuned_weights_do_not_depend_on_the_threads() {
     let tuned = |threads| {
-        let mut tuner = tuner("mobilenet_v3_small", "frozen", ADAMW, 0.05, ComputeDevice::Cpu, threads);
+        let mut tuner = tuner("mobilenet_v3_small", "frozen", ADAMW, 0.05, &[ComputeDevice::Cpu], threads);
         step(&mut tuner, 1e-3);
         step(&mut tuner, 1e-3);
         (tuner.weights().to_safetensors().unwrap(), tuner.head())

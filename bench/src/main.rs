@@ -8,6 +8,7 @@ mod cache;
 mod command;
 mod features;
 mod forward;
+mod gpu;
 mod lookups;
 mod machine;
 mod nodes;
@@ -35,6 +36,8 @@ enum What {
     Features(features::Args),
     /// Forward passes on the CPU: onnxruntime and PyTorch beside it
     Forward(forward::Args),
+    /// Features and training on a GPU: PyTorch beside it
+    Gpu(gpu::Args),
     /// Runs a command and prints its greatest memory in KiB as the last line
     #[command(hide = true)]
     Memory {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         What::Cache(args) => cache::cache(&args),
         What::Features(args) => features::features(&args),
         What::Forward(args) => forward::forward(&args),
+        What::Gpu(args) => gpu::gpu(&args),
         What::Memory { command } => command::memory(&command),
     };
     match done {

@@ -1,34 +1,48 @@
 //! The devices: from the one that was asked for to one that is there, and what `pipe doctor` tells of them.
 
-use std::fs;
 use std::thread::available_parallelism;
+use std::{env, fs};
 
-use pipe_core::{Check, CheckState, Checks, Device, Failure};
+use pipe_core::{Check, CheckState, Checks, Device, Failure, Job};
 use pipe_cpu::Isa;
-use pipe_nn::{ComputeDevice, DeviceMissing, attempt, cuda_compiler, cuda_devices, wgpu_devices};
+use pipe_nn::{ComputeDevice, DeviceMissing, attempt, cuda_compiler, cuda_devices, keep_kernels, wgpu_devices};
 
 /// For `pipe doctor`.
 pub(crate) const CHECKS: Checks = Checks { look, attempt: try_out };
 
-/// The device to compute on.
-pub(crate) fn resolve(device: Device) -> Result<ComputeDevice, Failure> {
-    found(device).map_err(|missing| {
-        Failure::new("pipe::device", format!("cannot use {device}: {missing}"))
+/// The devices to compute on, at least one, all of one kind.
+pub(crate) fn resolve(job: &Job<'_>) -> Result<Vec<ComputeDevice>, Failure> {
+    let devices = found(job.device).map_err(|missing| {
+        Failure::new("pipe::device", format!("cannot use {}: {missing}", job.device))
             .help("run with --device cpu, or with --device auto to take a GPU only where there is one")
-    })
+    })?;
+    if devices != [ComputeDevice::Cpu] {
+        // A store that may only be read leaves the finding out to each run.
+        let kernels = job.store.root().join("kernels");
+        let kernels = fs::create_dir_all(&kernels).map_or_else(|_| env::temp_dir().join("pipe-kernels"), |()| kernels);
+        keep_kernels(&kernels);
+    }
+    Ok(devices)
 }
 
-fn found(device: Device) -> Result<ComputeDevice, DeviceMissing> {
+fn found(device: Device) -> Result<Vec<ComputeDevice>, DeviceMissing> {
     match device {
         Device::Auto => Ok(ComputeDevice::best()),
-        Device::Cpu => Ok(ComputeDevice::Cpu),
-        Device::Cuda(number) => ComputeDevice::cuda(number),
-        Device::Wgpu(number) => ComputeDevice::wgpu(number),
+        Device::Cpu => Ok(vec![ComputeDevice::Cpu]),
+        Device::Cuda(None) => ComputeDevice::all_cuda(),
+        Device::Cuda(Some(number)) => Ok(vec![ComputeDevice::cuda(number)?]),
+        Device::Wgpu(number) => Ok(vec![ComputeDevice::wgpu(number)?]),
     }
 }
 
+/// In words.
+pub(crate) fn names(devices: &[ComputeDevice]) -> String {
+    devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn try_out(device: Device) -> Result<String, String> {
-    attempt(found(device).map_err(|missing| missing.to_string())?)
+    let devices = found(device).map_err(|missing| missing.to_string())?;
+    devices.first().map_or_else(|| Err("there is no device".to_owned()), |&device| attempt(device))
 }
 
 fn look() -> Vec<Check> {
@@ -66,7 +80,8 @@ fn cuda() -> Vec<Check> {
     }
     let compiler = cuda_compiler();
     let check = |(number, device): (usize, &pipe_nn::DeviceInfo)| {
-        let check = Check::new(format!("cuda:{number}"), CheckState::Good, &device.text).device(Device::Cuda(number));
+        let check =
+            Check::new(format!("cuda:{number}"), CheckState::Good, &device.text).device(Device::Cuda(Some(number)));
         match &compiler {
             Ok(()) => check,
             Err(missing) => Check { state: CheckState::Broken, ..check }.help(missing.to_string()),

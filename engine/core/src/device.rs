@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// A device by name; the nodes find out whether it is there when they need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
-    /// A GPU where there is one, the CPU otherwise.
+    /// GPUs where there are any, the CPU otherwise.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The NVIDIA GPU of that number.
-    Cuda(usize),
+    /// The NVIDIA GPU of that number, or all there are.
+    Cuda(Option<usize>),
     /// The GPU of that number through Vulkan or Metal.
     Wgpu(usize),
 }
@@ -31,7 +31,8 @@ impl FromStr for Device {
         match (text, family, number) {
             ("auto", ..) => Ok(Self::Auto),
             ("cpu", ..) => Ok(Self::Cpu),
-            (_, "cuda", Some(number)) => Ok(Self::Cuda(number)),
+            ("cuda", ..) => Ok(Self::Cuda(None)),
+            (_, "cuda", Some(number)) => Ok(Self::Cuda(Some(number))),
             (_, "wgpu", Some(number)) => Ok(Self::Wgpu(number)),
             _ => Err(DeviceError(text.to_owned())),
         }
@@ -43,7 +44,8 @@ impl fmt::Display for Device {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(number)) => write!(f, "cuda:{number}"),
             Self::Wgpu(number) => write!(f, "wgpu:{number}"),
         }
     }

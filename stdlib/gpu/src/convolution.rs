@@ -95,7 +95,12 @@ fn is_plain(window: Window) -> bool {
 /// Whether it is computed as a product here. Burn's kernels gather rows as they go, but take the numbers
 /// that tensor cores have.
 fn is_product<R: CubeRuntime>(x: &CubeTensor<R>, window: Window, products: Products) -> bool {
-    is_plain(window) || x.dtype == DType::F32 && products == Products::Exact
+    let is_exact = match products {
+        Products::Exact => x.dtype == DType::F32,
+        Products::Plain => true,
+        Products::Rounded => false,
+    };
+    is_plain(window) || is_exact
 }
 
 fn rows_below<R: CubeRuntime>(x: Maps<R>, window: Window) -> CubeTensor<R> {

@@ -16,6 +16,7 @@ mod launch;
 mod line;
 mod maps;
 mod norm;
+mod pixels;
 mod product;
 mod sums;
 mod weights;
@@ -24,6 +25,7 @@ pub use convolution::{convolve, convolve_backward};
 pub use depthwise::{depthwise, depthwise_backward, depthwise_weight_backward};
 pub use line::{shift, shift_backward};
 pub use norm::{Norm, moments, normalize, normalize_backward};
+pub use pixels::images;
 pub use product::{Products, product};
 pub use weights::{average, weigh, weigh_backward};
 

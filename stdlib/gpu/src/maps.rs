@@ -25,8 +25,17 @@ impl<R: CubeRuntime> Maps<R> {
     }
 
     /// Numbers to be written, on the device of `beside`.
-    pub(crate) fn empty(beside: &CubeTensor<R>, [count, height, width, channels]: [usize; 4]) -> Self {
-        let tensor = empty(beside, [count, height, width, channels], beside.dtype);
+    pub(crate) fn empty(beside: &CubeTensor<R>, dims: [usize; 4]) -> Self {
+        Self::empty_of(beside, dims, beside.dtype)
+    }
+
+    /// Likewise, in numbers of that kind.
+    pub(crate) fn empty_of(
+        beside: &CubeTensor<R>,
+        [count, height, width, channels]: [usize; 4],
+        numbers: DType,
+    ) -> Self {
+        let tensor = empty(beside, [count, height, width, channels], numbers);
         Self { tensor, count, height, width, channels }
     }
 

@@ -20,6 +20,8 @@ use crate::maps::empty;
 pub enum Products {
     /// In their own.
     Exact,
+    /// In their own, by a kernel that is compiled at once and slow: for programs that play a GPU.
+    Plain,
     /// In those of the fastest kernel: on NVIDIA's tensor cores `f32` loses 13 of its 24 digits (TF32).
     Rounded,
 }
@@ -34,14 +36,21 @@ pub fn product<R: CubeRuntime>(
     numbers: DType,
 ) -> CubeTensor<R> {
     // Half of the bits lose nothing: tensor cores multiply them as they are and add in `f32`.
-    if left.dtype == DType::F32 && products == Products::Exact {
-        return exact(left, right);
-    }
-    match matmul(left, right, None, MatmulStrategy::default(), numbers) {
+    let done = match products {
+        Products::Plain => plain(left, right, numbers),
+        Products::Exact if left.dtype == DType::F32 => Ok(exact(left, right)),
+        _ => matmul(left, right, None, MatmulStrategy::default(), numbers).map_err(|error| format!("{error:?}")),
+    };
+    match done {
         Ok(product) => product,
-        // Its kernels are tried one by one, and the last of them takes all shapes.
-        Err(error) => unreachable!("no kernel multiplies these matrices: {error:?}"),
+        // The simplest kernel takes all shapes, and all are tried.
+        Err(error) => unreachable!("no kernel multiplies these matrices: {error}"),
     }
+}
+
+fn plain<R: CubeRuntime>(left: CubeTensor<R>, right: CubeTensor<R>, numbers: DType) -> Result<CubeTensor<R>, String> {
+    let out = empty(&left, sizes(&left, &right), numbers);
+    launch(&Strategy::Naive, (left, right, out.clone())).map(|()| out)
 }
 
 /// A product of `f32` by those kernels that leave tensor cores alone, the fastest of them.
@@ -56,14 +65,17 @@ fn exact<R: CubeRuntime>(left: CubeTensor<R>, right: CubeTensor<R>) -> CubeTenso
         let (usual, last) = (TuneGroup::new("unit", |_| 1), TuneGroup::new("naive", |_| 0));
         let naive = Tunable::new("naive", |operands: Operands<R>| launch(&Strategy::Naive, operands));
         let set = TunableSet::new(key::<R>, inputs).with(naive.group(&last, |_| 0));
-        [TileSizeSelection::MaxTileSize, TileSizeSelection::MinTileSize].into_iter().fold(set, |set, tile_size| {
-            let simple = Strategy::SimpleUnit(BlueprintStrategy::Inferred(SimpleUnitSelectionArgs { tile_size }));
-            let double = Strategy::DoubleUnit(BlueprintStrategy::Inferred(DoubleUnitSelectionArgs { tile_size }));
-            [simple, double].into_iter().fold(set, |set, strategy| {
-                let name = strategy.to_string();
-                let tunable = Tunable::new(&name, move |operands: Operands<R>| launch(&strategy, operands));
-                set.with(tunable.group(&usual, |_| 0))
-            })
+        let simple = |tile_size| BlueprintStrategy::Inferred(SimpleUnitSelectionArgs { tile_size });
+        let double = |tile_size| BlueprintStrategy::Inferred(DoubleUnitSelectionArgs { tile_size });
+        let all = [
+            Strategy::SimpleUnit(simple(TileSizeSelection::MaxTileSize)),
+            Strategy::SimpleUnit(simple(TileSizeSelection::MinTileSize)),
+            Strategy::DoubleUnit(double(TileSizeSelection::MaxTileSize)),
+        ];
+        all.into_iter().fold(set, |set, strategy| {
+            let name = strategy.to_string();
+            let tunable = Tunable::new(&name, move |operands: Operands<R>| launch(&strategy, operands));
+            set.with(tunable.group(&usual, |_| 0))
         })
     });
     let (id, client) = (CubeTuneId::new(&left.client, &left.device), left.client.clone());

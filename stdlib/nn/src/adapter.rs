@@ -28,6 +28,11 @@ enum Family {
 }
 
 impl Adapter {
+    /// Whether a program plays it.
+    pub(crate) fn is_software(self) -> bool {
+        self.family == Family::Software
+    }
+
     pub(crate) fn device(self) -> WgpuDevice {
         match self.family {
             Family::Discrete => WgpuDevice::DiscreteGpu(self.place),

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::driver;
+use pipe_gpu::Products;
+
 use crate::info::{DeviceInfo, DeviceMissing};
+use crate::{Precision, driver};
 
 /// The oldest driver that Burn's CUDA works with, as the driver counts: CUDA 12.0.
 const OLDEST_CUDA: i32 = 12_000;
@@ -30,8 +32,21 @@ impl ComputeDevice {
         if number >= devices {
             return Err(DeviceMissing(format!("there is no GPU {number}: the driver counts {devices}")));
         }
+        driver::try_context(number).map_err(DeviceMissing)?;
         driver::cuda_compiler().map_err(DeviceMissing)?;
         Ok(Self::Cuda(number))
+    }
+
+    /// All NVIDIA GPUs that can be used.
+    ///
+    /// # Errors
+    /// Why none can.
+    pub fn all_cuda() -> Result<Vec<Self>, DeviceMissing> {
+        let each: Vec<_> = (0..cuda_devices()?.len()).map(Self::cuda).collect();
+        let nothing = || DeviceMissing("the NVIDIA driver knows no GPU".to_owned());
+        let why = each.iter().find_map(|device| device.as_ref().err().cloned()).unwrap_or_else(nothing);
+        let usable: Vec<Self> = each.into_iter().flatten().collect();
+        if usable.is_empty() { Err(why) } else { Ok(usable) }
     }
 
     /// The GPU of that number among those that Vulkan or Metal know.
@@ -62,11 +77,21 @@ impl ComputeDevice {
         devices.get(number).is_some_and(|device| device.capability >= (8, 0))
     }
 
-    /// The first GPU, or the CPU where there is none.
-    pub fn best() -> Self {
+    /// In which numbers, and by which kernels, factors are multiplied.
+    pub(crate) fn products(self, precision: Precision) -> Products {
+        match (self, precision) {
+            #[cfg(feature = "wgpu")]
+            (Self::Wgpu(adapter), _) if adapter.is_software() => Products::Plain,
+            (_, Precision::F32) => Products::Exact,
+            _ => Products::Rounded,
+        }
+    }
+
+    /// The GPUs, or the CPU where there are none: all of NVIDIA's, or else the first that is not a program.
+    pub fn best() -> Vec<Self> {
         let real = |infos: Vec<DeviceInfo>| infos.iter().position(|info| !info.is_software);
-        let wgpu = || Self::wgpu(wgpu_devices().ok().and_then(real)?).ok();
-        Self::cuda(0).ok().or_else(wgpu).unwrap_or(Self::Cpu)
+        let wgpu = || Some(vec![Self::wgpu(wgpu_devices().ok().and_then(real)?).ok()?]);
+        Self::all_cuda().ok().or_else(wgpu).unwrap_or_else(|| vec![Self::Cpu])
     }
 }
 

@@ -8,10 +8,11 @@ use burn::tensor::{Tensor, TensorData};
 use pipe_gpu::Products;
 use pipe_network::{Classifier, Conv, Folded, Network, Weights};
 
+use crate::failure::Moment;
 use crate::layer::{After, Convolution, Dense, Layer, apply};
 use crate::operations::Operations;
 use crate::parameters::Parameters;
-use crate::{PixelScale, pixels};
+use crate::{DeviceFailure, PixelScale, pixels};
 
 /// A network with its weights on a device.
 #[derive(Debug, Clone)]
@@ -58,25 +59,28 @@ impl<B: Operations> Forward<B> {
 
     /// Features `[count, features]` and, where the weights have a classifier, logits
     /// `[count, classes]` of images, all row-major.
-    pub(crate) fn logits(&self, images: Tensor<B, 4>) -> (Vec<f32>, Option<Vec<f32>>) {
+    pub(crate) fn logits(&self, images: Tensor<B, 4>) -> Result<(Vec<f32>, Option<Vec<f32>>), DeviceFailure> {
+        let moment = Moment::now();
         let map = apply(&self.trunk, images);
         let features = apply(&self.head, map.clone());
         let logits = self.classifier.as_ref().map(|classifier| match classifier {
-            Logits::Conv(conv) => numbers(B::average(conv.apply(map))),
-            Logits::Linear(dense) => numbers(dense.apply(features.clone())),
+            Logits::Conv(conv) => numbers(B::average(conv.apply(map)), moment),
+            Logits::Linear(dense) => numbers(dense.apply(features.clone()), moment),
         });
-        (numbers(features), logits)
+        Ok((numbers(features, moment)?, logits.transpose()?))
     }
 
     /// Features alone.
-    pub(crate) fn features(&self, images: Tensor<B, 4>) -> Vec<f32> {
-        numbers(apply(&self.head, apply(&self.trunk, images)))
+    pub(crate) fn features(&self, images: Tensor<B, 4>) -> Result<Vec<f32>, DeviceFailure> {
+        let moment = Moment::now();
+        numbers(apply(&self.head, apply(&self.trunk, images)), moment)
     }
 }
 
 /// The numbers of a map, the channels of each place one after another.
-fn numbers<B: Backend>(map: Tensor<B, 4>) -> Vec<f32> {
-    map.permute([0, 2, 3, 1]).into_data().convert::<f32>().into_vec().unwrap_or_default()
+fn numbers<B: Backend>(map: Tensor<B, 4>, since: Moment) -> Result<Vec<f32>, DeviceFailure> {
+    let data = map.permute([0, 2, 3, 1]).try_into_data().map_err(|error| since.failure(&error))?;
+    Ok(data.convert::<f32>().into_vec().unwrap_or_default())
 }
 
 /// Weights that stay as they are.

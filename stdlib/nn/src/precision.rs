@@ -1,7 +1,6 @@
 //! How exactly a network computes.
 
 use burn::tensor::FloatDType;
-use pipe_gpu::Products;
 
 /// The numbers that weights and maps are kept in, and those that are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,13 +17,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    pub(crate) fn products(self) -> Products {
-        match self {
-            Self::F32 => Products::Exact,
-            _ => Products::Rounded,
-        }
-    }
-
     /// What maps are kept in.
     pub(crate) fn numbers(self) -> FloatDType {
         match self {

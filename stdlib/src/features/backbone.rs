@@ -149,10 +149,10 @@ impl Precision {
     }
 
     /// Refuses what a device does not compute with.
-    pub(crate) fn check(self, device: ComputeDevice) -> Result<(), Failure> {
-        if supports(device, self.of_network()) {
+    pub(crate) fn check(self, devices: &[ComputeDevice]) -> Result<(), Failure> {
+        let Some(device) = devices.iter().find(|device| !supports(**device, self.of_network())) else {
             return Ok(());
-        }
+        };
         let message = format!("{device} does not compute with {}", self.name());
         let help = "write `precision: f32`, or run on a GPU that does: `--device cuda`";
         Err(Failure::new("pipe::device", message).param("precision").help(help))
@@ -189,19 +189,18 @@ impl Kind for BackboneFeatures {
 impl Map for BackboneFeatures {
     fn open(&self, before: &Meta, job: &Job<'_>) -> Result<Box<dyn Stage>, Failure> {
         // First what costs nothing to find out; weights may have to be fetched.
-        let device = device::resolve(job.device)?;
-        let precision = self.precision.of_network();
-        self.precision.check(device)?;
+        let devices = device::resolve(job)?;
+        self.precision.check(&devices)?;
         let network = self.model.network()?;
         let (weights, naming) = self.weights.read(&network, self.seed, job)?;
         let weights = weights.without_classifier(&network);
         warn(self.model, &self.weights, naming, before, &self.normalize, job);
         let network = network.variant(self.variant.of(naming)).pooled(self.pool.of_network());
-        if device != ComputeDevice::Cpu {
-            job.note(format!("on {device}"));
+        if devices != [ComputeDevice::Cpu] {
+            job.note(format!("on {}", device::names(&devices)));
         }
         let side = side(before, &network);
-        Ok(stage(network, weights, &self.normalize, precision, device, side))
+        stage(network, weights, &self.normalize, self.precision.of_network(), &devices, side)
     }
 
     fn meta(&self, before: &Meta, job: &Job<'_>) -> Result<Meta, Failure> {

@@ -1,5 +1,6 @@
 //! A frozen network at work on images.
 
+use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -15,21 +16,37 @@ use super::on_cpu::OnCpu;
 use super::on_gpu::{OnGpu, WORKERS};
 use super::weights::WeightsFrom;
 
-/// A network with its weights on a device, for images of that side.
+/// Names how many images a GPU gets at once, where what is made of its memory is wrong.
+const BATCH: &str = "PIPE_GPU_BATCH";
+
+/// A network with its weights on devices of one kind, for images of that side.
 pub(crate) fn stage(
     network: Network,
     weights: Weights,
     normalize: &Normalize,
     precision: Precision,
-    device: ComputeDevice,
+    devices: &[ComputeDevice],
     side: usize,
-) -> Box<dyn Stage> {
+) -> Result<Box<dyn Stage>, Failure> {
     let (mean, std) = normalize.mean_and_std();
-    if device == ComputeDevice::Cpu {
-        return Box::new(OnCpu::new(network, weights, Scaling::new(mean, std)));
+    if devices == [ComputeDevice::Cpu] {
+        return Ok(Box::new(OnCpu::new(network, weights, Scaling::new(mean, std))));
     }
-    let batch = batch_size(&network, side, side, device.memory(), WORKERS);
-    Box::new(OnGpu::new(Backbone::new(&network, &weights, device, precision), batch, PixelScale { mean, std }))
+    let memory = devices.iter().filter_map(|device| device.memory()).min();
+    let batch = match wanted_batch()? {
+        Some(batch) => batch,
+        None => batch_size(&network, side, side, memory, WORKERS),
+    };
+    let on = |&device: &ComputeDevice| (Backbone::new(&network, &weights, device, precision), device);
+    let backbones = devices.iter().map(on).collect();
+    Ok(Box::new(OnGpu::new(backbones, batch, PixelScale { mean, std })))
+}
+
+fn wanted_batch() -> Result<Option<usize>, Failure> {
+    let Some(text) = env::var_os(BATCH) else { return Ok(None) };
+    let number = text.to_str().and_then(|text| text.parse().ok()).filter(|number| (1..=65_536).contains(number));
+    let wrong = || Failure::new("pipe::device", format!("{BATCH} is {text:?}, not a number in 1..=65536"));
+    number.ok_or_else(wrong).map(Some)
 }
 
 /// The side of images that are made so, or that a network was made for.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipe_core::{Artifact, Collection, Demand, Failure, Inputs, Job, Kind, Meta, Records, Split, StoredItems, Whole};
 use pipe_network::{Network, Weights};
-use pipe_nn::{ComputeDevice, Descent, Epoch, Head, PixelScale, Rows, Step, Tuning};
+use pipe_nn::{ComputeDevice, Descent, DeviceFailure, Epoch, Head, PixelScale, Rows, Step, Tuning};
 use pipe_spec::types;
 use pipe_store::{Digest, Hasher};
 use rand::SeedableRng;
@@ -71,7 +71,8 @@ pub struct Finetune {
     /// Which statistics batch norms use.
     #[serde(default)]
     pub norms: Norms,
-    /// How many of the network's first blocks stay as they are, as `pipe models NAME` counts them from 0.
+    /// How many of the network's first blocks stay as they are: its first convolution is one, and so is each
+    /// pooling and each block (residual, fire, encoder) behind it.
     #[serde(default)]
     pub freeze: u32,
     /// What is done to photos of the train rows by chance, anew in each epoch.
@@ -225,8 +226,8 @@ impl Kind for Finetune {
 
 impl Whole for Finetune {
     fn run(&self, inputs: &Inputs<'_>, job: &Job<'_>) -> Result<Vec<Artifact>, Failure> {
-        let device = device::resolve(job.device)?;
-        self.precision.check(device)?;
+        let devices = device::resolve(job)?;
+        self.precision.check(&devices)?;
         let collection = inputs.collection("images")?;
         let images = Meta { json: collection.meta.clone(), ..Meta::default() };
         let data = Data::new(&collection.records);
@@ -242,15 +243,15 @@ impl Whole for Finetune {
         warn(self.model, &self.weights, naming, &images, &self.normalize, job);
         let variant = self.variant.resolved(naming);
         let network = network.variant(variant.of(naming));
-        if device != ComputeDevice::Cpu {
-            job.note(format!("on {device}"));
+        if devices != [ComputeDevice::Cpu] {
+            job.note(format!("on {}", device::names(&devices)));
         }
         let items = collection.stored(job.store)?;
         let training = Training {
             params: self,
             network: &network,
             variant,
-            device,
+            devices: &devices,
             data: &data,
             items: &items,
             job,
@@ -301,7 +302,7 @@ struct Training<'a> {
     network: &'a Network,
     /// Which of the networks of that name it is.
     variant: Variant,
-    device: ComputeDevice,
+    devices: &'a [ComputeDevice],
     data: &'a Data,
     items: &'a StoredItems<'a>,
     images: &'a Meta,
@@ -330,7 +331,7 @@ impl Training<'_> {
             threads: self.job.threads,
         };
         let mut tuner =
-            pipe_nn::Tuner::new(self.network, &weights, &head, PixelScale { mean, std }, &tuning, self.device);
+            pipe_nn::Tuner::new(self.network, &weights, &head, PixelScale { mean, std }, &tuning, self.devices);
         drop(weights);
         let class_weights = self.class_weights(records.classes.len());
         let batches = Batches {
@@ -352,9 +353,10 @@ impl Training<'_> {
         let mut kept: Option<Tuned> = None;
         for epoch in 0..epochs {
             let mut at = 0;
+            let mut failed = None;
             let mut learn = |batch: Batch| {
                 let factor = params.schedule.factor(epoch * steps + at, epochs * steps, warmup);
-                tuner.step(&Step {
+                let done = tuner.step(&Step {
                     pixels: &batch.pixels,
                     size: batch.size,
                     labels: &batch.labels,
@@ -365,11 +367,13 @@ impl Training<'_> {
                 at += 1;
                 let rows = self.data.train.len();
                 self.job.progress(epoch * rows + (at * batches.batch_size).min(rows), epochs * rows, 0);
-                self.job.checkpoint().is_ok()
+                failed = done.err();
+                failed.is_none() && self.job.checkpoint().is_ok()
             };
             meter.epoch(&batches, epoch, &mut learn)?;
             self.job.checkpoint()?;
-            let (train_loss, train_accuracy) = tuner.seen().unwrap_or_default();
+            let seen = failed.map_or_else(|| tuner.seen(), Err);
+            let (train_loss, train_accuracy) = seen.map_err(of_device)?.unwrap_or_default();
             if !train_loss.is_finite() {
                 return Err(diverged_after(epoch + 1));
             }
@@ -408,7 +412,7 @@ impl Training<'_> {
     fn apply(&self, weights: &Weights, rows: &[usize]) -> Result<Vec<Vec<u8>>, Failure> {
         let (network, side) = (self.network.clone(), side(self.images, self.network));
         let precision = pipe_nn::Precision::F32;
-        let stage = stage(network, weights.clone(), &self.params.normalize, precision, self.device, side);
+        let stage = stage(network, weights.clone(), &self.params.normalize, precision, self.devices, side)?;
         run(stage.as_ref(), self.items, rows, self.job)
     }
 
@@ -448,6 +452,14 @@ impl Training<'_> {
         let Collection { records, skipped, .. } = images.clone();
         let collection = Collection { records, items, meta: meta.json.clone(), skipped, parts: meta.parts.clone() };
         Ok((collection, meta))
+    }
+}
+
+fn of_device(failure: DeviceFailure) -> Failure {
+    let told = Failure::new("pipe::device", failure.to_string());
+    match failure {
+        DeviceFailure::OutOfMemory => told.param("batch_size").help("lower `batch_size`, or run with --device cpu"),
+        DeviceFailure::Other(_) => told.help("`pipe doctor` tries the device; --device cpu does without it"),
     }
 }
 

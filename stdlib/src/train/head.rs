@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use pipe_core::{Artifact, Demand, Failure, Inputs, Job, Kind, Meta, Records, Split, Whole};
-use pipe_nn::{Adam, Head, HeadTraining, Rows, train_head};
+use pipe_nn::{Adam, ComputeDevice, Head, HeadTraining, Rows, train_head};
 use pipe_spec::types;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -140,7 +140,8 @@ impl Whole for TrainHead {
         });
         let mut history = History::default();
         let diverged = Cell::new(false);
-        let head = train_head(device::resolve(job.device)?, initial, &training, &mut orders, &mut |epoch| {
+        let device = device::resolve(job)?.first().copied().unwrap_or(ComputeDevice::Cpu);
+        let head = train_head(device, initial, &training, &mut orders, &mut |epoch| {
             diverged.set(!epoch.train_loss.is_finite());
             let values = history.add(epoch);
             job.epoch(history.epochs(), self.epochs as usize, values);

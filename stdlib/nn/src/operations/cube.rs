@@ -1,7 +1,7 @@
 //! Operations on GPUs: the kernels of `pipe-gpu`.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use pipe_gpu::{Norm, Products, Window};
@@ -15,8 +15,16 @@ where
     F: FloatElement,
     I: IntElement,
     B: BoolElement,
-    Self: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+    Self: Backend<FloatTensorPrimitive = CubeTensor<R>, IntTensorPrimitive = CubeTensor<R>>,
 {
+    fn images(
+        words: Tensor<Self, 1, Int>,
+        shape: [usize; 3],
+        [mean, deviation]: [Tensor<Self, 4>; 2],
+    ) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::images(words.into_primitive(), shape, cube(mean), cube(deviation), F::dtype()))
+    }
+
     fn shift(x: Tensor<Self, 4>, bias: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
         tensor(pipe_gpu::shift(cube(x), cube(bias), activation))
     }
@@ -300,48 +308,62 @@ mod tests {
         check("depthwise 5 /2, padded before", &Depthwise(SHAPES[0], square(5, 2, 0)));
     }
 
-    struct Convolve([usize; 4], usize, Window);
+    struct Convolve([usize; 4], usize, Window, Products);
 
     impl Case for Convolve {
         fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(shape @ [count, inputs, height, width], outputs, window) = *self;
+            let Self(shape @ [count, inputs, height, width], outputs, window, products) = *self;
             let x = maps::<B, 4>(14, shape, device);
             let weight = maps::<B, 4>(15, [outputs, inputs, window.kernel[0], window.kernel[1]], device);
             let [down, right] = window.output([height, width]);
             let gradient = maps::<B, 4>(16, [count, outputs, down, right], device);
-            let exact = Products::Exact;
-            let out = B::convolve(x.clone(), weight.clone(), window, exact);
-            let back = B::convolve_backward(x, weight, gradient, window, exact, [true, true]);
+            let out = B::convolve(x.clone(), weight.clone(), window, products);
+            let back = B::convolve_backward(x, weight, gradient, window, products, [true, true]);
             [vec![out], back.into_iter().flatten().collect()].concat()
         }
     }
 
     #[test]
     fn convolutions() {
-        let plain = Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
-        check("convolution 1", &Convolve(SHAPES[0], 12, plain));
+        let one = Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
+        let plain = |shape, outputs, window| Convolve(shape, outputs, window, Products::Plain);
+        check("convolution 1", &plain(SHAPES[0], 12, one));
         // As many places as take several products for the gradient of the weight.
-        check("convolution 1, many places", &Convolve([4, 4, 48, 48], 8, plain));
+        check("convolution 1, many places", &plain([4, 4, 48, 48], 8, one));
         let three = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
-        check("convolution 3 /2", &Convolve([2, 3, 13, 10], 8, three));
-        check("convolution 1 /2", &Convolve(SHAPES[1], 4, Window { stride: [2, 2], ..plain }));
+        check("convolution 3 /2", &plain([2, 3, 13, 10], 8, three));
+        check("convolution 1 /2", &plain(SHAPES[1], 4, Window { stride: [2, 2], ..one }));
     }
 
-    struct Multiply;
+    struct Multiply(Products);
 
     impl Case for Multiply {
         fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let (left, right) = (maps::<B, 3>(17, [3, 10, 6], device), maps::<B, 3>(18, [3, 6, 5], device));
-            let plain = B::multiply(left.clone(), right, Products::Exact);
-            // Laid out otherwise.
-            let turned = maps::<B, 3>(19, [3, 5, 6], device).swap_dims(1, 2);
-            let turned = B::multiply(left, turned, Products::Exact);
-            [plain, turned].map(|out| out.reshape([3, 10, 5, 1])).to_vec()
+            // The right one is laid out otherwise.
+            let (left, right) = (maps::<B, 3>(17, [3, 10, 6], device), maps::<B, 3>(18, [3, 5, 6], device));
+            vec![B::multiply(left, right.swap_dims(1, 2), self.0).reshape([3, 10, 5, 1])]
         }
     }
 
     #[test]
     fn products_of_matrices() {
-        check("multiply", &Multiply);
+        check("multiply", &Multiply(Products::Plain));
+        check("multiply", &Multiply(Products::Exact));
+    }
+
+    struct Pixels;
+
+    impl Case for Pixels {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let scale = crate::PixelScale { mean: [0.5, 0.25, 0.125], std: [0.5, 1.0, 2.0] };
+            // Not a whole number of words.
+            let bytes: Vec<u8> = (0..2 * 3 * 5 * 3).map(|at| (at * 37 % 256) as u8).collect();
+            vec![crate::pixels::images::<B>(&bytes, [2, 3, 5], &scale, device)]
+        }
+    }
+
+    #[test]
+    fn pixels_become_numbers() {
+        check("pixels", &Pixels);
     }
 }

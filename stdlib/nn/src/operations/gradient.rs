@@ -8,13 +8,21 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
 use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
 use super::{BatchNorm, Operations};
 
 impl<B: Operations, C: CheckpointStrategy> Operations for Autodiff<B, C> {
+    fn images(
+        words: Tensor<Self, 1, Int>,
+        shape: [usize; 3],
+        [mean, deviation]: [Tensor<Self, 4>; 2],
+    ) -> Tensor<Self, 4> {
+        Tensor::from_inner(B::images(words.inner(), shape, [mean.inner(), deviation.inner()]))
+    }
+
     fn activate(x: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
         if activation == Activation::Identity {
             return x;

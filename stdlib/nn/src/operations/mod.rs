@@ -14,7 +14,7 @@ use burn::tensor::activation::{gelu, hard_sigmoid, relu, sigmoid};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{FloatDType, Slice, Tensor, TensorPrimitive};
+use burn::tensor::{ElementConversion, FloatDType, Int, Slice, Tensor, TensorData, TensorPrimitive};
 use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
@@ -41,6 +41,23 @@ impl<B: Backend> BatchNorm<B> {
 
 /// Operations over maps `[count, channels, height, width]`, and how they pass gradients back.
 pub(crate) trait Operations: Backend {
+    /// Maps of pixels whose bytes lie four in each whole number, the first in the lowest, normalised with
+    /// mean and standard deviation, `[1, 3, 1, 1]`.
+    fn images(
+        words: Tensor<Self, 1, Int>,
+        [count, height, width]: [usize; 3],
+        [mean, deviation]: [Tensor<Self, 4>; 2],
+    ) -> Tensor<Self, 4> {
+        let ([length], device) = (words.dims(), words.device());
+        let words = words.reshape([length, 1]).expand([length, 4]);
+        let shifts = Tensor::<Self, 2, Int>::from_data(TensorData::new(vec![0_i32, 8, 16, 24], [1, 4]), &device);
+        let byte = ElementConversion::elem::<Self::IntElem>(255_i32);
+        let bytes = words.bitwise_right_shift(shifts.expand([length, 4])).bitwise_and_scalar(byte);
+        let values = bytes.reshape([4 * length]).narrow(0, 0, count * height * width * 3).float();
+        let values = values.reshape([count, height, width, 3]).permute([0, 3, 1, 2]);
+        (values / 255.0 - mean) / deviation
+    }
+
     /// An elementwise function.
     fn activate(x: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
         match activation {

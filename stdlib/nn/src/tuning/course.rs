@@ -13,6 +13,7 @@ use pipe_network::{Conv, Network};
 
 use super::entry::{Entry, Group, HEAD};
 use super::{Step, Tuning};
+use crate::backbone::training_batch;
 use crate::layer::{After, Convolution, Noted, Seen, apply};
 use crate::loss::losses;
 use crate::operations::Operations;
@@ -27,9 +28,20 @@ pub(super) struct Course<B: Operations> {
     pub(super) scale: PixelScale,
     pub(super) tuning: Tuning,
     pub(super) devices: Vec<B::Device>,
-    /// How many rows a part has, where that is not one for each device.
-    pub(super) part: Option<usize>,
+    pub(super) parts: Parts,
+    pub(super) products: Products,
     pub(super) entries: Vec<Entry>,
+}
+
+/// How the rows of a step are cut into parts, whose gradients are added up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Parts {
+    /// Of so many rows.
+    Rows(usize),
+    /// As large as so many bytes of each device's memory allow.
+    Memory(u64),
+    /// One for each device.
+    Devices,
 }
 
 /// What a part of a step's rows gave.
@@ -41,17 +53,22 @@ pub(super) struct Given<B: Backend> {
 }
 
 impl<B: Operations> Course<B> {
-    /// How many rows a part of a step has.
-    pub(super) fn part_of(&self, rows: usize) -> usize {
+    /// How many rows a part of a step has, of photos of that height and width.
+    pub(super) fn part_of(&self, [rows, height, width]: [usize; 3]) -> usize {
         let even = rows.div_ceil(self.devices.len()).max(1);
-        // Statistics are those of all rows that a device has.
-        self.part.filter(|_| !self.tuning.batch_statistics).unwrap_or(even)
+        match self.parts {
+            // Statistics are those of all rows that a device has.
+            _ if self.tuning.batch_statistics => even,
+            Parts::Rows(rows) => rows,
+            Parts::Memory(memory) => even.min(training_batch(&self.network, height, width, memory)),
+            Parts::Devices => even,
+        }
     }
 
     /// Computes every part of a step, several side by side, and gives them in their order.
     pub(super) fn parts(&self, tensors: &[Tensor<B, 4>], step: &Step<'_>) -> Vec<Given<B>> {
         let [count, height, width] = step.size;
-        let rows = self.part_of(count);
+        let rows = self.part_of(step.size);
         let total: f32 = step.weights.iter().sum();
         let starts: Vec<usize> = (0..count).step_by(rows).collect();
         let compute = |at: usize| {
@@ -105,6 +122,7 @@ impl<B: Operations> Course<B> {
             leaves: &leaves,
             noted: self.tuning.batch_statistics.then(|| Arc::clone(&noted)),
             precision: self.tuning.precision,
+            products: self.products,
         };
         let images = pixels::images::<A<B>>(part.pixels, part.size, &self.scale, device);
         let images = live.rounded(images);
@@ -148,6 +166,7 @@ struct Live<'a, B: Operations> {
     /// Where batch norms note what they saw, if they use it.
     noted: Option<Noted<Autodiff<B>>>,
     precision: Precision,
+    products: Products,
 }
 
 impl<B: Operations> Live<'_, B> {
@@ -167,7 +186,7 @@ impl<B: Operations> Live<'_, B> {
 
 impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
     fn products(&self) -> Products {
-        self.precision.products()
+        self.products
     }
 
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<Autodiff<B>, D> {

@@ -20,14 +20,16 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, GradientsParams, Optimizer, SgdConfig};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
-use self::course::Course;
+use self::course::{Course, Parts};
 use self::entry::{Entry, Group, HEAD, entries, four};
+use crate::failure::Moment;
 use crate::layer::Seen;
 use crate::loss::Sums;
 use crate::operations::Operations;
-use crate::{ComputeDevice, Head, PixelScale, Precision};
+use crate::{ComputeDevice, DeviceFailure, Head, PixelScale, Precision};
 
 /// Rows of a part on the CPU.
 const PART: usize = 8;
@@ -89,48 +91,64 @@ pub struct Step<'a> {
 pub struct Tuner(Box<dyn Tune + Send>);
 
 trait Tune {
-    fn step(&mut self, step: &Step<'_>);
-    fn seen(&mut self) -> Option<(f64, f64)>;
+    fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure>;
+    fn seen(&mut self) -> Result<Option<(f64, f64)>, DeviceFailure>;
     fn weights(&self) -> Weights;
     fn head(&self) -> Head;
 }
 
 impl Tuner {
-    /// Puts a network with its weights and a head on a device.
+    /// Puts a network with its weights and a head on devices of one kind, each of which gets its share of
+    /// every step's rows. None means the CPU.
     pub fn new(
         network: &Network,
         weights: &Weights,
         head: &Head,
         scale: PixelScale,
         tuning: &Tuning,
-        device: ComputeDevice,
+        devices: &[ComputeDevice],
     ) -> Self {
-        let (network, tuning) = (network.clone(), tuning.clone());
-        match device {
-            ComputeDevice::Cpu => {
-                let devices = vec![Default::default()];
-                Self(Box::new(Tuned::<Flex>::new(network, weights, head, scale, tuning, devices, Some(PART))))
-            }
-            ComputeDevice::Cuda(number) => {
-                let devices = vec![CudaDevice::new(number)];
-                Self(Box::new(Tuned::<Cuda>::new(network, weights, head, scale, tuning, devices, None)))
+        let first = devices.first().copied().unwrap_or(ComputeDevice::Cpu);
+        let parts = match (first, devices.iter().filter_map(|device| device.memory()).min()) {
+            (ComputeDevice::Cpu, _) => Parts::Rows(PART),
+            (_, Some(memory)) => Parts::Memory(memory),
+            (_, None) => Parts::Devices,
+        };
+        let start = Start { network, weights, head, scale, tuning, products: first.products(tuning.precision), parts };
+        match first {
+            ComputeDevice::Cpu => Self(Box::new(Tuned::<Flex>::new(start, vec![Default::default()]))),
+            ComputeDevice::Cuda(_) => {
+                let of = |device: &ComputeDevice| match device {
+                    ComputeDevice::Cuda(number) => Some(CudaDevice::new(*number)),
+                    _ => None,
+                };
+                Self(Box::new(Tuned::<Cuda>::new(start, devices.iter().filter_map(of).collect())))
             }
             #[cfg(feature = "wgpu")]
-            ComputeDevice::Wgpu(adapter) => {
-                let devices = vec![adapter.device()];
-                Self(Box::new(Tuned::<Wgpu>::new(network, weights, head, scale, tuning, devices, None)))
+            ComputeDevice::Wgpu(_) => {
+                let of = |device: &ComputeDevice| match device {
+                    ComputeDevice::Wgpu(adapter) => Some(adapter.device()),
+                    _ => None,
+                };
+                Self(Box::new(Tuned::<Wgpu>::new(start, devices.iter().filter_map(of).collect())))
             }
         }
     }
 
     /// Learns from rows.
-    pub fn step(&mut self, step: &Step<'_>) {
-        self.0.step(step);
+    ///
+    /// # Errors
+    /// When a device failed, which may show a step later; what was learned is lost then.
+    pub fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
+        self.0.step(step)
     }
 
     /// The mean loss and accuracy of the rows since this was last asked, each before the step that it
     /// was part of; `None` without rows. The loss is cross-entropy in nats.
-    pub fn seen(&mut self) -> Option<(f64, f64)> {
+    ///
+    /// # Errors
+    /// As [`Tuner::step`].
+    pub fn seen(&mut self) -> Result<Option<(f64, f64)>, DeviceFailure> {
         self.0.seen()
     }
 
@@ -167,21 +185,26 @@ struct Tuned<B: Operations> {
     /// The logits of the last step, which the device may not have computed yet, with their labels.
     pending: Vec<(Tensor<B, 2>, Vec<usize>)>,
     sums: Sums,
+    began: Moment,
 }
 
 type AnyOptimizer<B> = Box<dyn FnMut(f64, Trained<Autodiff<B>>, GradientsParams) -> Trained<Autodiff<B>> + Send>;
 
+/// What training starts from.
+struct Start<'a> {
+    network: &'a Network,
+    weights: &'a Weights,
+    head: &'a Head,
+    scale: PixelScale,
+    tuning: &'a Tuning,
+    products: Products,
+    parts: Parts,
+}
+
 impl<B: Operations> Tuned<B> {
-    fn new(
-        network: Network,
-        weights: &Weights,
-        head: &Head,
-        scale: PixelScale,
-        tuning: Tuning,
-        devices: Vec<B::Device>,
-        part: Option<usize>,
-    ) -> Self {
-        let mut entries = entries(&network, tuning.freeze);
+    fn new(start: Start<'_>, devices: Vec<B::Device>) -> Self {
+        let Start { network, weights, head, scale, tuning, products, parts } = start;
+        let mut entries = entries(network, tuning.freeze);
         let mut numbers: Vec<Vec<f32>> = entries.iter().map(|entry| weights.numbers(&entry.name).to_vec()).collect();
         let shapes = [vec![head.outputs(), head.features], vec![head.outputs()]];
         for ((name, shape), group) in HEAD.iter().zip(shapes).zip([Group::Decaying, Group::Kept]) {
@@ -199,13 +222,14 @@ impl<B: Operations> Tuned<B> {
         let optimizers = [optimizer(&tuning.descent, tuning.weight_decay), optimizer(&tuning.descent, 0.0)];
         Self {
             course: Course {
-                network,
+                network: network.clone(),
                 classes: head.classes,
                 features: head.features,
                 scale,
-                tuning,
+                tuning: tuning.clone(),
                 devices,
-                part,
+                parts,
+                products,
                 entries,
             },
             trained: trained.map(|tensors| Trained { tensors }),
@@ -213,6 +237,7 @@ impl<B: Operations> Tuned<B> {
             fixed,
             pending: Vec::new(),
             sums: Sums::default(),
+            began: Moment::now(),
         }
     }
 
@@ -260,18 +285,19 @@ impl<B: Operations> Tuned<B> {
     }
 
     /// Counts the logits that were still being computed.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), DeviceFailure> {
         for (logits, labels) in std::mem::take(&mut self.pending) {
-            let numbers: Vec<f32> = logits.into_data().convert::<f32>().into_vec().unwrap_or_default();
-            self.sums.add(&numbers, &labels);
+            let data = logits.try_into_data().map_err(|error| self.began.failure(&error))?;
+            self.sums.add(&data.convert::<f32>().into_vec::<f32>().unwrap_or_default(), &labels);
         }
+        Ok(())
     }
 }
 
 impl<B: Operations> Tune for Tuned<B> {
-    fn step(&mut self, step: &Step<'_>) {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
         let parts = self.course.parts(&self.tensors(), step);
-        let rows = self.course.part_of(step.labels.len());
+        let rows = self.course.part_of(step.size);
         let mut sums: Vec<Option<Tensor<B, 4>>> = vec![None; self.course.entries.len()];
         let (mut logits, mut seen) = (Vec::new(), Vec::new());
         for (given, labels) in parts.into_iter().zip(step.labels.chunks(rows)) {
@@ -299,13 +325,14 @@ impl<B: Operations> Tune for Tuned<B> {
         }
         self.learn_statistics(&seen);
         // The last step's, so that the device has this one to do meanwhile.
-        self.settle();
+        self.settle()?;
         self.pending = logits;
+        Ok(())
     }
 
-    fn seen(&mut self) -> Option<(f64, f64)> {
-        self.settle();
-        std::mem::take(&mut self.sums).means()
+    fn seen(&mut self) -> Result<Option<(f64, f64)>, DeviceFailure> {
+        self.settle()?;
+        Ok(std::mem::take(&mut self.sums).means())
     }
 
     fn weights(&self) -> Weights {

@@ -1,0 +1,266 @@
+//! Features and training on a GPU beside PyTorch.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use pipe_network::{Network, Weights, network};
+use pipe_nn::{
+    Adam, Backbone, ComputeDevice, Descent, Head, HeadTraining, PixelScale, Precision, Rows, Step, Tuner, Tuning,
+    train_head,
+};
+
+use crate::machine::machine;
+use crate::report::Report;
+use crate::{Failure, photos, pipe};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// cuda, cuda:N, wgpu, wgpu:N or cpu; PyTorch takes its CPU beside the last three
+    #[arg(long, default_value = "cuda")]
+    device: String,
+    /// The network
+    #[arg(long, default_value = "efficientnet_b0")]
+    network: String,
+    /// Numbers to compute in
+    #[arg(long, value_delimiter = ',', default_value = "f32,tf32,bf16")]
+    precisions: Vec<String>,
+    /// What is measured
+    #[arg(long, value_delimiter = ',', default_value = "features,photos,head,tuning")]
+    what: Vec<String>,
+    /// Images at once, for features; a quarter of them in training
+    #[arg(long, default_value_t = 512)]
+    batch: usize,
+    /// Batches of each measurement
+    #[arg(long, default_value_t = 20)]
+    batches: usize,
+    /// Photos that are made for the way from photos to features
+    #[arg(long, default_value_t = 8192)]
+    photos: usize,
+    /// A Python with torch and torchvision that know the GPU
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// Measure pipe alone
+    #[arg(long)]
+    alone: bool,
+    /// Rounds, of which the median counts; both sides take turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Write the report into this file, between its marks
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+/// The rows of the article's train split, and the length of their features.
+const ROWS: usize = 19_658;
+const FEATURES: usize = 1280;
+
+pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
+    let device = device(&args.device)?;
+    let network = network(&args.network).ok_or_else(|| format!("no network {}", args.network))?;
+    let mut rows = Vec::new();
+    let wants = |what: &str| args.what.iter().any(|word| word == what);
+    for precision in &args.precisions {
+        if !pipe_nn::supports(device, precision_of(precision)?) {
+            println!("{device} does not compute with {precision}");
+            continue;
+        }
+        if wants("features") {
+            rows.push(compare(args, "features", precision, &|| features(args, &network, device, precision))?);
+        }
+        if wants("tuning") {
+            rows.push(compare(args, "tuning", precision, &|| tuning(args, &network, device, precision))?);
+        }
+    }
+    if wants("head") {
+        rows.push(compare(args, "head", "f32", &|| head(device))?);
+    }
+    if wants("photos") {
+        let folder = tempfile::tempdir()?;
+        let table = photos::write(folder.path(), 0, args.photos)?;
+        photos::table(folder.path(), &table)?;
+        for precision in &args.precisions {
+            if pipe_nn::supports(device, precision_of(precision)?) {
+                rows.push(compare_photos(args, precision, folder.path())?);
+            }
+        }
+    }
+    let mut report = Report::default();
+    report.say(&format!(
+        "{} on {}, with the machine's {}. Medians of {} rounds in which both take turns. `features`: {} images at once that lie \
+         on the device already. `tuning`: steps of AdamW on {} images. `head`: the article's 10 epochs on {ROWS} rows of \
+         {FEATURES} features. `photos`: from JPEGs to features, all of the command with an empty store; PyTorch without its \
+         start, with the best number of workers.",
+        args.network,
+        name(device),
+        machine(),
+        args.rounds,
+        args.batch,
+        args.batch / 4,
+    ));
+    report.table(&["what", "numbers", "pipe, a second", "PyTorch, a second", "pipe / PyTorch"], &rows);
+    match &args.write {
+        Some(file) => report.write(file, "gpu"),
+        None => Ok(()),
+    }
+}
+
+fn device(text: &str) -> Result<ComputeDevice, Failure> {
+    let (family, number) = text.split_once(':').unwrap_or((text, "0"));
+    let number = number.parse()?;
+    Ok(match family {
+        "cuda" => ComputeDevice::cuda(number)?,
+        "wgpu" => ComputeDevice::wgpu(number)?,
+        "cpu" => ComputeDevice::Cpu,
+        _ => return Err(format!("no device {text}").into()),
+    })
+}
+
+fn name(device: ComputeDevice) -> String {
+    let all = match device {
+        ComputeDevice::Cuda(number) => pipe_nn::cuda_devices().ok().map(|all| (number, all)),
+        _ => None,
+    };
+    let told = all.and_then(|(number, all)| all.into_iter().nth(number));
+    told.map_or_else(|| device.to_string(), |info| info.text)
+}
+
+fn precision_of(text: &str) -> Result<Precision, Failure> {
+    Ok(match text {
+        "f32" => Precision::F32,
+        "tf32" => Precision::Tf32,
+        "f16" => Precision::F16,
+        "bf16" => Precision::Bf16,
+        _ => return Err(format!("no precision {text}").into()),
+    })
+}
+
+/// Both sides of a measurement, each as things a second.
+fn compare(
+    args: &Args,
+    what: &str,
+    precision: &str,
+    ours: &dyn Fn() -> Result<f64, Failure>,
+) -> Result<Vec<String>, Failure> {
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..args.rounds {
+        rates[0].push(ours()?);
+        if !args.alone {
+            rates[1].push(theirs(args, what, precision, None)?);
+        }
+    }
+    Ok(row(what, precision, rates))
+}
+
+fn compare_photos(args: &Args, precision: &str, data: &Path) -> Result<Vec<String>, Failure> {
+    let mut rates = [Vec::new(), Vec::new()];
+    for _ in 0..args.rounds {
+        rates[0].push(args.photos as f64 / of_photos(args, precision, data)?.as_secs_f64());
+        if !args.alone {
+            rates[1].push(theirs(args, "photos", precision, Some(data))?);
+        }
+    }
+    Ok(row("photos", precision, rates))
+}
+
+fn row(what: &str, precision: &str, rates: [Vec<f64>; 2]) -> Vec<String> {
+    let [ours, theirs] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied()
+    });
+    let text = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+    let ratio = ours.zip(theirs).map_or_else(|| "-".to_owned(), |(ours, theirs)| format!("{:.2}", ours / theirs));
+    vec![what.to_owned(), precision.to_owned(), text(ours), text(theirs), ratio]
+}
+
+/// Pixels that look like chance.
+fn pixels(count: usize, side: usize) -> Vec<u8> {
+    (0..count * side * side * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+/// Images a second.
+fn features(args: &Args, network: &Network, device: ComputeDevice, precision: &str) -> Result<f64, Failure> {
+    let (side, weights) = (network.input_size, Weights::random(network, 0).without_classifier(network));
+    let backbone = Backbone::new(network, &weights, device, precision_of(precision)?);
+    let took = backbone.measure(&pixels(args.batch, side), [args.batch, side, side], args.batches)?;
+    Ok((args.batch * args.batches) as f64 / took.as_secs_f64())
+}
+
+/// Images a second.
+fn tuning(args: &Args, network: &Network, device: ComputeDevice, precision: &str) -> Result<f64, Failure> {
+    let (side, count) = (network.input_size, args.batch / 4);
+    let weights = Weights::random(network, 0).without_classifier(network);
+    let descent = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
+    let precision = precision_of(precision)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tuning = Tuning { descent, weight_decay: 0.01, batch_statistics: true, freeze: 0, precision, threads };
+    let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
+    let mut tuner = Tuner::new(network, &weights, &Head::zeros(2, network.features), scale, &tuning, &[device]);
+    let (pixels, labels) = (pixels(count, side), (0..count).map(|row| row % 2).collect::<Vec<_>>());
+    let ones = vec![1.0; count];
+    let size = [count, side, side];
+    let step = Step { pixels: &pixels, size, labels: &labels, weights: &ones, dropout: None, lr: 1e-4 };
+    tuner.step(&step)?;
+    tuner.seen()?;
+    let began = Instant::now();
+    (0..args.batches).try_for_each(|_| tuner.step(&step))?;
+    tuner.seen()?;
+    Ok((count * args.batches) as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Rows a second, over 10 epochs.
+fn head(device: ComputeDevice) -> Result<f64, Failure> {
+    let numbers = |at: usize| (at.wrapping_mul(2_654_435_761) >> 9) as u16 as f32 / 65_536.0;
+    let features: Vec<f32> = (0..ROWS * FEATURES).map(numbers).collect();
+    let labels: Vec<usize> = (0..ROWS).map(|row| row % 2).collect();
+    let train = Rows { features: &features, labels: &labels };
+    let validation = Rows { features: &[], labels: &[] };
+    let adam = Adam { lr: 0.001, betas: (0.9, 0.999), eps: 1e-8 };
+    let training = HeadTraining { batch_size: 512, adam, train, validation };
+    let run = |epochs: usize| {
+        let mut orders = (0..epochs).map(|_| (0..ROWS).collect());
+        train_head(device, Head::zeros(2, FEATURES), &training, &mut orders, &mut |_| true)
+    };
+    // Kernels are compiled.
+    run(1);
+    let began = Instant::now();
+    run(10);
+    Ok((10 * ROWS) as f64 / began.elapsed().as_secs_f64())
+}
+
+/// The whole command, into an empty store.
+fn of_photos(args: &Args, precision: &str, data: &Path) -> Result<Duration, Failure> {
+    let project = tempfile::tempdir()?;
+    let (data, network) = (data.display(), &args.network);
+    let text = format!(
+        "nodes:\n  labels: {{ kind: dataset.csv, with: {{ labels: {data}/label.csv, objects: [{data}/objects] }} }}\n  \
+         images: {{ kind: preprocess.image, from: labels, with: {{ size: 224 }} }}\n  \
+         features: {{ kind: features.backbone, from: images, with: {{ model: {network}, weights: random, \
+         normalize: imagenet, precision: {precision} }} }}\n"
+    );
+    fs::write(project.path().join("pipe.yaml"), text)?;
+    let began = Instant::now();
+    let ran = Command::new(pipe()?)
+        .args(["run", "--device", &args.device])
+        .env("PIPE_STORE", project.path().join("store"))
+        .current_dir(project.path())
+        .output()?;
+    let took = began.elapsed();
+    if !ran.status.success() {
+        return Err(String::from_utf8_lossy(&ran.stderr).into());
+    }
+    Ok(took)
+}
+
+/// What the script prints: things a second.
+fn theirs(args: &Args, what: &str, precision: &str, data: Option<&Path>) -> Result<f64, Failure> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/gpu.py");
+    let batch = if what == "tuning" { args.batch / 4 } else { args.batch };
+    let mut command = Command::new(&args.python);
+    command.arg(script).args([what, &args.device, precision, &args.network]);
+    command.args([batch.to_string(), args.batches.to_string()]).args(data.map(|data| data.join("objects")));
+    let out = command.output()?;
+    let last = String::from_utf8_lossy(&out.stdout).lines().last().unwrap_or_default().trim().to_owned();
+    last.parse().map_err(|_| format!("PyTorch, {what}: {}", String::from_utf8_lossy(&out.stderr)).into())
+}

@@ -1,0 +1,106 @@
+//! What is told of NVIDIA GPUs that are there, too old, taken or full, with programs in C that play the
+//! driver and NVML.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::photos::project;
+use crate::common::{Project, Ran};
+
+/// Compiles a program of `tests/driver` into a library of that name; a test without a C compiler says that
+/// it was skipped.
+#[cfg(target_os = "linux")]
+fn library(project: &Project, source: &str, name: &str) -> bool {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver").join(source);
+    let folder = project.path("libraries");
+    std::fs::create_dir_all(&folder).unwrap();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(folder.join(name)).arg(source).status();
+    let is_there = built.is_ok_and(|status| status.success());
+    if !is_there {
+        eprintln!("SKIPPED: no C compiler");
+    }
+    is_there
+}
+
+#[cfg(not(target_os = "linux"))]
+fn library(_: &Project, _: &str, _: &str) -> bool {
+    eprintln!("SKIPPED: the libraries' names are Linux'");
+    false
+}
+
+fn with_driver(project: &Project, words: &[&str], says: &[(&str, &str)]) -> Ran {
+    let mut command = project.command(words);
+    command.env("LD_LIBRARY_PATH", project.path("libraries")).envs(says.iter().copied());
+    command.env("CUDA_PATH", project.path("nowhere"));
+    Ran::from(command.output().unwrap())
+}
+
+#[test]
+fn what_is_wrong_with_a_gpu_is_told_before_anything_runs_on_it() {
+    let project = project(8);
+    if !library(&project, "cuda.c", "libcuda.so.1") {
+        return;
+    }
+    let cases = [
+        (vec![("FAKE_INIT", "100")], "the NVIDIA driver knows no GPU"),
+        (vec![("FAKE_INIT", "803")], "the NVIDIA driver's library and kernel module are of different versions"),
+        (vec![("FAKE_INIT", "999")], "the NVIDIA driver does not start (cuInit gave 999)"),
+        (vec![("FAKE_VERSION", "11040")], "the NVIDIA driver knows CUDA 11.4, and 12.0 is needed"),
+        (vec![("FAKE_COUNT", "0")], "the NVIDIA driver knows no GPU"),
+        (vec![("FAKE_CONTEXT", "46")], "GPU 0 is in exclusive use by another process"),
+        (vec![("FAKE_CONTEXT", "2")], "the memory of GPU 0 is full"),
+        (vec![("FAKE_FREE", "100")], "only 100 of 24576 MiB of the memory of GPU 0 are free"),
+    ];
+    for (says, expected) in cases {
+        let ran = with_driver(&project, &["run", "--device", "cuda"], &says);
+        assert_eq!(ran.code, 1, "{says:?}\n{}", ran.stderr);
+        let told = ran.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(told.contains(&format!("cannot use cuda: {expected}")), "no `{expected}` in\n{}", ran.stderr);
+        assert!(told.contains("--device cpu"), "{}", ran.stderr);
+    }
+    let ran = with_driver(&project, &["run", "--device", "cuda:3"], &[("FAKE_COUNT", "2")]);
+    assert!(ran.stderr.contains("there is no GPU 3: the driver counts 2"), "{}", ran.stderr);
+    // Where nothing was asked for, the CPU does it.
+    let ran = with_driver(&project, &["run"], &[("FAKE_CONTEXT", "46")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn the_doctor_names_every_card() {
+    let project = Project::new();
+    if !library(&project, "cuda.c", "libcuda.so.1") {
+        return;
+    }
+    let ran = with_driver(&project, &["doctor"], &[("FAKE_COUNT", "2"), ("FAKE_MODE", "2")]);
+    for part in ["cuda:0", "First Card, 24 GiB, compute capability 8.6, no process may use it", "Second Card"] {
+        assert!(ran.stdout.contains(part), "no `{part}` in\n{}", ran.stdout);
+    }
+}
+
+/// Libraries are looked for where the environment said when a process began, so this is another one.
+#[test]
+fn nvml_is_asked_how_busy_a_gpu_is() {
+    let project = Project::new();
+    if !(library(&project, "cuda.c", "libcuda.so.1") && library(&project, "nvml.c", "libnvidia-ml.so.1")) {
+        return;
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "driver::a_watch_sees_what_nvml_tells", "--ignored", "--nocapture"]);
+    let output = command.env("LD_LIBRARY_PATH", project.path("libraries")).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own, which nvml_is_asked_how_busy_a_gpu_is starts"]
+fn a_watch_sees_what_nvml_tells() {
+    use pipe_nn::{ComputeDevice, Watch};
+    let watch = Watch::start(ComputeDevice::Cuda(0)).unwrap();
+    let used = std::iter::repeat_with(|| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        watch.told()
+    });
+    let used = used.take(500).flatten().next().unwrap();
+    assert_eq!((used.busy, used.memory), (0.5, 3 << 30));
+    assert!(Watch::start(ComputeDevice::Cuda(1)).is_none(), "there is no second card");
+}
