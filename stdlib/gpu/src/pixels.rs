@@ -14,10 +14,10 @@ fn pixels_kernel<F: Float>(
     mean: &Array<f32>,
     deviation: &Array<f32>,
     out: &mut Array<F>,
-    numbers: usize,
+    values: usize,
     #[define(F)] _numbers: StorageType,
 ) {
-    if ABSOLUTE_POS >= numbers {
+    if ABSOLUTE_POS >= values {
         terminate!();
     }
     let shift = i32::cast_from(ABSOLUTE_POS % 4 * 8);

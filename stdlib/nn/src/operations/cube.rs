@@ -142,6 +142,7 @@ where
 }
 
 #[cfg(all(test, feature = "wgpu"))]
+#[allow(clippy::unwrap_used, clippy::print_stderr, reason = "what tests share is of tests too")]
 mod tests {
     use burn::backend::{Flex, Wgpu};
     use burn::tensor::backend::Backend;
