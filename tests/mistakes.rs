@@ -326,7 +326,7 @@ fn a_gpu_that_is_not_there() {
     }
     let ran = project.pipe(&["run", "features", "--device", "cuda"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("cannot use cuda:0") && ran.stderr.contains("--device cpu"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot use cuda: ") && ran.stderr.contains("--device cpu"), "{}", ran.stderr);
     project.ok(&["run", "features", "--device", "auto"]);
     let wrong = project.pipe(&["run", "--device", "tpu"]);
     assert_eq!(wrong.code, 2);
