@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::launch::threads;
-use crate::maps::{Maps, empty, vector};
+use crate::maps::{Maps, empty, tight, vector};
 
 /// Places that one thread adds up, at least; more where there are very many.
 const CHUNK: usize = 64;
@@ -116,10 +116,12 @@ pub(crate) fn sums<R: CubeRuntime>(x: &Maps<R>, other: Option<&Maps<R>>, over: O
 
 /// The sums over chunks `[groups, chunks, channels]`: `[groups, channels, 1, 1]`.
 pub(crate) fn total<R: CubeRuntime>(parts: CubeTensor<R>, [groups, chunks, channels]: [usize; 3]) -> CubeTensor<R> {
+    // Burn's products may lie in rows with gaps between them.
+    let parts = tight(parts);
     if chunks == 1 {
         return reshape(parts, Shape::new([groups, channels, 1, 1]));
     }
-    let tensor = reshape(parts, Shape::new([groups, chunks, 1, channels]));
+    let tensor = tight(reshape(parts, Shape::new([groups, chunks, 1, channels])));
     sums(&Maps { tensor, count: groups, height: chunks, width: 1, channels }, None, Over::Image)
 }
 

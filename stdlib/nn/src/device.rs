@@ -1,6 +1,8 @@
 //! The devices that networks run on, found at run time.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use pipe_gpu::Products;
 
@@ -32,7 +34,14 @@ impl ComputeDevice {
         if number >= devices {
             return Err(DeviceMissing(format!("there is no GPU {number}: the driver counts {devices}")));
         }
-        driver::try_context(number).map_err(DeviceMissing)?;
+        // Once: later, what this process itself took would look like others' use.
+        static TRIED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tried.contains(&number) {
+            driver::try_context(number).map_err(DeviceMissing)?;
+            tried.insert(number);
+        }
+        drop(tried);
         driver::cuda_compiler().map_err(DeviceMissing)?;
         Ok(Self::Cuda(number))
     }

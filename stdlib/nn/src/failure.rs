@@ -43,6 +43,12 @@ impl Moment {
         Self(EXHAUSTED.load(Ordering::SeqCst))
     }
 
+    /// Refuses work since then of which something did not fit: kernels that lack memory are left out, and
+    /// what is read may look whole.
+    pub(crate) fn check(self) -> Result<(), DeviceFailure> {
+        if EXHAUSTED.load(Ordering::SeqCst) > self.0 { Err(DeviceFailure::OutOfMemory) } else { Ok(()) }
+    }
+
     /// Why work since then failed, from what Burn tells of it.
     pub(crate) fn failure(self, error: &impl Display) -> DeviceFailure {
         if EXHAUSTED.load(Ordering::SeqCst) > self.0 {

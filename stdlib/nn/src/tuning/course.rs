@@ -84,7 +84,12 @@ impl<B: Operations> Course<B> {
             };
             self.compute(tensors, &part, total, &self.devices[at % self.devices.len()])
         };
-        let workers = self.tuning.threads.max(self.devices.len()).min(starts.len());
+        // On a GPU a part may take half of the memory: one at a time.
+        let workers = match self.parts {
+            Parts::Rows(_) => self.tuning.threads.max(1),
+            Parts::Memory(_) | Parts::Devices => self.devices.len(),
+        };
+        let workers = workers.min(starts.len());
         if workers == 1 {
             return (0..starts.len()).map(compute).collect();
         }

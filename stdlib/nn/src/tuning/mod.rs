@@ -288,6 +288,7 @@ impl<B: Operations> Tuned<B> {
     fn settle(&mut self) -> Result<(), DeviceFailure> {
         for (logits, labels) in std::mem::take(&mut self.pending) {
             let data = logits.try_into_data().map_err(|error| self.began.failure(&error))?;
+            self.began.check()?;
             self.sums.add(&data.convert::<f32>().into_vec::<f32>().unwrap_or_default(), &labels);
         }
         Ok(())
@@ -296,6 +297,10 @@ impl<B: Operations> Tuned<B> {
 
 impl<B: Operations> Tune for Tuned<B> {
     fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
+        if self.pending.is_empty() {
+            // What others did since the last step was settled is none of this one's.
+            self.began = Moment::now();
+        }
         let parts = self.course.parts(&self.tensors(), step);
         let rows = self.course.part_of(step.size);
         let mut sums: Vec<Option<Tensor<B, 4>>> = vec![None; self.course.entries.len()];

@@ -134,6 +134,11 @@ impl Training<'_> {
             }
             let (weights, head) = (tuner.weights(), tuner.head());
             let held_out = self.validate(&weights, &head)?;
+            // The losses above are those before each step; the last one may have gone too far.
+            let is_finite = head.weight.iter().chain(&head.bias).all(|number| number.is_finite());
+            if !is_finite || held_out.is_some_and(|(loss, _)| !loss.is_finite()) {
+                return Err(diverged_after(epoch + 1));
+            }
             let values = history.add(Epoch {
                 train_loss,
                 train_accuracy,
