@@ -179,6 +179,10 @@ impl Training<'_> {
     /// Loss and accuracy on the validation rows.
     fn validate(&self, weights: &Weights, head: &Head) -> Result<Option<(f64, f64)>, Failure> {
         let rows = &self.data.validation;
+        if rows.is_empty() {
+            // No network need be put on a device for nothing.
+            return Ok(None);
+        }
         let features: Vec<f32> = self.apply(weights, rows)?.iter().flat_map(|item| decode_features(item)).collect();
         let labels: Vec<usize> = rows.iter().map(|&row| self.data.labels[row]).collect();
         Ok(head.mean_loss(Rows { features: &features, labels: &labels }))
@@ -198,15 +202,15 @@ impl Training<'_> {
             },
         });
         let meta = Meta { json, parts: BTreeMap::from([("backbone".to_owned(), digest)]) };
+        let how = Digest::of(meta.json.to_string().as_bytes());
+        let key = |image: &Digest| {
+            Hasher::default().update(b"train.finetune").update(how.as_bytes()).update(image.as_bytes()).finish()
+        };
         let rows: Vec<usize> = (0..images.items.len()).collect();
         let mut writer = self.job.store.item_writer();
         let mut items = Vec::with_capacity(rows.len());
         for (features, image) in self.apply(&tuned.weights, &rows)?.into_iter().zip(&images.items) {
-            let key = |part: &str| {
-                let how = Digest::of(meta.json.to_string().as_bytes());
-                Hasher::default().update(part.as_bytes()).update(how.as_bytes()).update(image.as_bytes()).finish()
-            };
-            items.push(writer.put(key("train.finetune"), &features)?);
+            items.push(writer.put(key(image), &features)?);
         }
         writer.finish()?;
         let Collection { records, skipped, .. } = images.clone();
