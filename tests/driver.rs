@@ -47,6 +47,7 @@ fn what_is_wrong_with_a_gpu_is_told_before_anything_runs_on_it() {
         (vec![("FAKE_INIT", "999")], "the NVIDIA driver does not start (cuInit gave 999)"),
         (vec![("FAKE_VERSION", "11040")], "the NVIDIA driver knows CUDA 11.4, and 12.0 is needed"),
         (vec![("FAKE_COUNT", "0")], "the NVIDIA driver knows no GPU"),
+        (vec![("FAKE_MODE", "2"), ("FAKE_CONTEXT", "46")], "no process may compute on GPU 0, its compute mode says"),
         (vec![("FAKE_CONTEXT", "46")], "GPU 0 is in exclusive use by another process"),
         (vec![("FAKE_CONTEXT", "2")], "the memory of GPU 0 is full"),
         (vec![("FAKE_FREE", "100")], "only 100 of 24576 MiB of the memory of GPU 0 are free"),

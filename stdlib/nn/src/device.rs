@@ -82,8 +82,8 @@ impl ComputeDevice {
     /// Whether its tensor cores round `f32` to TF32: NVIDIA's since Ampere.
     pub(crate) fn has_tf32(self) -> bool {
         let Self::Cuda(number) = self else { return false };
-        let devices = driver::look().map(|driver| driver.devices).unwrap_or_default();
-        devices.get(number).is_some_and(|device| device.capability >= (8, 0))
+        let device = driver::look().ok().and_then(|driver| driver.devices.get(number));
+        device.is_some_and(|device| device.capability >= (8, 0))
     }
 
     /// In which numbers, and by which kernels, factors are multiplied.
@@ -115,12 +115,12 @@ pub fn cuda_devices() -> Result<Vec<DeviceInfo>, DeviceMissing> {
         let (has, needs) = (version(driver.cuda), version(OLDEST_CUDA));
         return Err(DeviceMissing(format!("the NVIDIA driver knows CUDA {has}, and {needs} is needed: update it")));
     }
-    let info = |device: driver::Device| DeviceInfo {
+    let info = |device: &driver::Device| DeviceInfo {
         text: device.to_string(),
         memory: Some(device.memory),
         is_software: false,
     };
-    Ok(driver.devices.into_iter().map(info).collect())
+    Ok(driver.devices.iter().map(info).collect())
 }
 
 /// The GPUs that Vulkan or Metal know, in their order.

@@ -8,6 +8,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::OnceLock;
 
 use libloading::{Library, Symbol};
 
@@ -23,7 +24,6 @@ type CuDeviceGetName = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
 type CuDeviceTotalMem = unsafe extern "C" fn(*mut usize, c_int) -> c_int;
 /// `CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)`.
 type CuDeviceGetAttribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int;
-
 /// `CUresult cuDeviceGetPCIBusId(char *id, int length, CUdevice device)`.
 type CuDeviceGetPciBusId = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int;
 /// `CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)`.
@@ -77,11 +77,16 @@ impl fmt::Display for Device {
     }
 }
 
-/// Asks the driver.
-pub(crate) fn look() -> Result<Driver, String> {
+/// What the driver knows. It is asked once: it counts its devices as it starts, and never again.
+pub(crate) fn look() -> Result<&'static Driver, String> {
+    static FOUND: OnceLock<Result<Driver, String>> = OnceLock::new();
+    FOUND.get_or_init(ask).as_ref().map_err(Clone::clone)
+}
+
+fn ask() -> Result<Driver, String> {
     let library = library()?;
     // SAFETY: all symbols belong to the CUDA driver API and have had these signatures since CUDA 4;
-    // `library` outlives them.
+    // `library` stays open.
     let (init, version, count, get, name, memory, bus, attribute) = unsafe {
         let init: Symbol<'_, CuInit> = library.get(b"cuInit\0").map_err(none)?;
         let version: Symbol<'_, CuGetInt> = library.get(b"cuDriverGetVersion\0").map_err(none)?;
@@ -131,8 +136,13 @@ pub(crate) fn look() -> Result<Driver, String> {
 ///
 /// Its context stays, for Burn takes the same one.
 pub(crate) fn try_context(number: usize) -> Result<(), String> {
+    if look()?.devices.get(number).is_some_and(|device| device.is_prohibited) {
+        return Err(format!(
+            "no process may compute on GPU {number}, its compute mode says: `nvidia-smi -i {number} -c DEFAULT` lets them"
+        ));
+    }
     let library = library()?;
-    // SAFETY: as in `look`.
+    // SAFETY: as in `ask`.
     let (get, retain, push, pop, memory) = unsafe {
         let get: Symbol<'_, CuDeviceGet> = library.get(b"cuDeviceGet\0").map_err(none)?;
         let retain: Symbol<'_, CuDevicePrimaryCtxRetain> = library.get(b"cuDevicePrimaryCtxRetain\0").map_err(none)?;
@@ -143,7 +153,7 @@ pub(crate) fn try_context(number: usize) -> Result<(), String> {
     };
     let (mut device, mut context, mut popped) = (0, ptr::null_mut(), ptr::null_mut());
     let (mut free, mut total) = (0_usize, 0_usize);
-    // SAFETY: the pointer is to a live `c_int` that the call fills in; `look` has started the driver.
+    // SAFETY: the pointer is to a live `c_int` that the call fills in; `look` above has started the driver.
     said("cuDeviceGet", unsafe { get(&raw mut device, number as c_int) })?;
     // SAFETY: the pointer is to a live pointer that the call fills in.
     match unsafe { retain(&raw mut context, device) } {
@@ -178,8 +188,11 @@ pub(crate) fn cuda_compiler() -> Result<(), String> {
     Err(format!("no CUDA headers in {}: install the toolkit's cudart-dev package or set CUDA_PATH", folder.display()))
 }
 
-fn library() -> Result<Library, String> {
-    open(&["libcuda.so.1", "libcuda.so", "nvcuda.dll"]).ok_or("no NVIDIA driver (libcuda) on this machine".to_owned())
+/// The driver's library. It stays open, as the contexts that it gives do.
+fn library() -> Result<&'static Library, String> {
+    static LIBRARY: OnceLock<Option<Library>> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| open(&["libcuda.so.1", "libcuda.so", "nvcuda.dll"]));
+    library.as_ref().ok_or("no NVIDIA driver (libcuda) on this machine".to_owned())
 }
 
 fn none(error: libloading::Error) -> String {

@@ -7,7 +7,7 @@
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -72,8 +72,7 @@ impl Watch {
     /// Starts looking; `None` where there is nothing to look with.
     pub fn start(device: ComputeDevice) -> Option<Self> {
         let ComputeDevice::Cuda(number) = device else { return None };
-        let bus = driver::look().ok()?.devices.into_iter().nth(number)?.bus;
-        let nvml = Nvml::open(&bus)?;
+        let nvml = Nvml::open(&driver::look().ok()?.devices.get(number)?.bus)?;
         let (seen, has_ended) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
         let (notes, end) = (Arc::clone(&seen), Arc::clone(&has_ended));
         let look = move || {
@@ -111,7 +110,7 @@ impl Drop for Watch {
 
 /// NVML, and one device of its.
 struct Nvml {
-    library: Library,
+    library: &'static Library,
     /// `nvmlDevice_t`.
     device: Handle,
 }
@@ -122,21 +121,29 @@ struct Handle(*mut c_void);
 // SAFETY: NVML says that its functions may be called from any thread; the pointer is only handed back to it.
 unsafe impl Send for Handle {}
 
+/// NVML's library. It is started once, and stays so until the process ends.
+fn started() -> Option<&'static Library> {
+    static STARTED: OnceLock<Option<Library>> = OnceLock::new();
+    let start = || {
+        let library = driver::open(&["libnvidia-ml.so.1", "nvml.dll"])?;
+        // SAFETY: the symbol has had this signature since NVML 5, and is used before `library` goes anywhere.
+        let init: Symbol<'_, Init> = unsafe { library.get(b"nvmlInit_v2\0") }.ok()?;
+        // SAFETY: it takes nothing.
+        let code = unsafe { init() };
+        (code == 0).then_some(library)
+    };
+    STARTED.get_or_init(start).as_ref()
+}
+
 impl Nvml {
     fn open(bus: &str) -> Option<Self> {
-        let library = driver::open(&["libnvidia-ml.so.1", "nvml.dll"])?;
+        let library = started()?;
         let bus = CString::new(bus).ok()?;
         let mut device = ptr::null_mut();
-        // SAFETY: both symbols have had these signatures since NVML 5, and `library` outlives them.
-        let (init, get) = unsafe {
-            let init: Symbol<'_, Init> = library.get(b"nvmlInit_v2\0").ok()?;
-            let get: Symbol<'_, GetHandle> = library.get(b"nvmlDeviceGetHandleByPciBusId_v2\0").ok()?;
-            (init, get)
-        };
-        // SAFETY: it takes nothing, and may be called again.
-        let started = unsafe { init() };
+        // SAFETY: the symbol has had this signature since NVML 5, and `library` stays open.
+        let get: Symbol<'_, GetHandle> = unsafe { library.get(b"nvmlDeviceGetHandleByPciBusId_v2\0") }.ok()?;
         // SAFETY: the text ends with a zero; the pointer is to a live pointer that the call fills in.
-        let is_known = started == 0 && unsafe { get(bus.as_ptr(), &raw mut device) } == 0;
+        let is_known = unsafe { get(bus.as_ptr(), &raw mut device) } == 0;
         is_known.then_some(Self { library, device: Handle(device) })
     }
 
