@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use crate::Window;
 use crate::launch::threads;
 use crate::maps::{Maps, empty};
+use crate::window::above;
 
 #[cube(launch)]
 fn spread_kernel<F: Float, N: Size>(
@@ -65,16 +66,12 @@ fn gather_kernel<F: Float, N: Size>(
     let mut sum = Vector::<f32, N>::new(0.0);
     for row in 0..comptime![window.kernel[0]] {
         for column in 0..comptime![window.kernel[1]] {
-            if y >= row && x >= column {
-                let (down, right) = (y - row, x - column);
-                let (out_y, out_x) = (down / comptime![window.stride[0]], right / comptime![window.stride[1]]);
-                let is_hit =
-                    out_y * comptime![window.stride[0]] == down && out_x * comptime![window.stride[1]] == right;
-                if is_hit && out_y < out_height && out_x < out_width {
-                    let at = (image * out_height + out_y) * out_width + out_x;
-                    let place = row * comptime![window.kernel[1]] + column;
-                    sum += Vector::cast_from(columns[(at * places + place) * lanes + lane]);
-                }
+            let out_y = above(y, row, out_height, comptime![window.stride[0]]);
+            let out_x = above(x, column, out_width, comptime![window.stride[1]]);
+            if out_y < out_height && out_x < out_width {
+                let at = (image * out_height + out_y) * out_width + out_x;
+                let place = row * comptime![window.kernel[1]] + column;
+                sum += Vector::cast_from(columns[(at * places + place) * lanes + lane]);
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::Window;
 use crate::launch::threads;
 use crate::maps::{Maps, empty, tight};
 use crate::sums::total;
+use crate::window::above;
 
 /// Places side by side that one thread computes, so that it reads what they share once.
 const TILE: usize = 4;
@@ -137,16 +138,13 @@ fn depthwise_backward_kernel<F: Float, N: Size>(
     for row in 0..comptime![plan.kernel[0]] {
         #[unroll]
         for column in 0..comptime![plan.kernel[1]] {
-            if y >= row && x >= column {
-                let (down, right) = (y - row, x - column);
-                let (out_y, out_x) = (down / comptime![plan.stride[0]], right / comptime![plan.stride[1]]);
-                let is_hit = out_y * comptime![plan.stride[0]] == down && out_x * comptime![plan.stride[1]] == right;
-                if is_hit && out_y < out_height && out_x < out_width {
-                    let at = ((image * out_height + out_y) * out_width + out_x) * lanes + lane;
-                    let place = comptime![row * plan.kernel[1] + column];
-                    let product = Vector::<f32, N>::cast_from(gradient[at]);
-                    sum += product * Vector::cast_from(weight[place * lanes + lane]);
-                }
+            let out_y = above(y, row, out_height, comptime![plan.stride[0]]);
+            let out_x = above(x, column, out_width, comptime![plan.stride[1]]);
+            if out_y < out_height && out_x < out_width {
+                let at = ((image * out_height + out_y) * out_width + out_x) * lanes + lane;
+                let place = comptime![row * plan.kernel[1] + column];
+                let product = Vector::<f32, N>::cast_from(gradient[at]);
+                sum += product * Vector::cast_from(weight[place * lanes + lane]);
             }
         }
     }

@@ -20,6 +20,7 @@ mod pixels;
 mod product;
 mod sums;
 mod weights;
+mod window;
 
 pub use convolution::{convolve, convolve_backward};
 pub use depthwise::{depthwise, depthwise_backward, depthwise_weight_backward};
@@ -28,23 +29,4 @@ pub use norm::{Norm, moments, normalize, normalize_backward};
 pub use pixels::images;
 pub use product::{Products, product};
 pub use weights::{average, weigh, weigh_backward};
-
-/// How a kernel goes over maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// Height and width of the kernel.
-    pub kernel: [usize; 2],
-    /// Rows and columns from one place to the next.
-    pub stride: [usize; 2],
-    /// Rows and columns of zeros around the maps.
-    pub padding: [usize; 2],
-}
-
-impl Window {
-    /// Height and width of what comes out of maps of that height and width.
-    pub fn output(&self, input: [usize; 2]) -> [usize; 2] {
-        std::array::from_fn(|side| {
-            (input[side] + 2 * self.padding[side]).saturating_sub(self.kernel[side]) / self.stride[side] + 1
-        })
-    }
-}
+pub use window::Window;
