@@ -369,3 +369,25 @@ fn pixels_as_bytes_give_the_features_of_normalised_numbers() {
         close(&found, &expected, "features");
     }
 }
+
+#[test]
+fn blocks_count_as_in_the_papers() {
+    let counts = [
+        ("mobilenet_v2", 19),
+        ("mobilenet_v3_small", 13),
+        ("efficientnet_b0", 18),
+        ("resnet18", 10),
+        ("squeezenet1_1", 12),
+        ("convnext_tiny", 22),
+        ("vit_b_16", 14),
+    ];
+    for (name, blocks) in counts {
+        let network = network(name).unwrap();
+        assert_eq!(network.units.len(), blocks, "{name}");
+        assert!(network.first(blocks - 1).len() < network.trunk.len(), "{name}");
+    }
+    for name in NETWORKS {
+        let network = network(name).unwrap();
+        assert_eq!(network.first(usize::MAX).len(), network.trunk.len(), "{name}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::block::{Activation, Block, Conv, LayerNorm, Linear, Residual};
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 const EPSILON: f32 = 1e-6;
 /// Channels and repeats of ConvNeXt-T.
@@ -15,16 +16,16 @@ pub(crate) fn tiny() -> Network {
     let patches = |name: String, inputs, outputs, side| {
         Block::Conv(Conv::new(name, inputs, outputs, side).stride(side).padding(0))
     };
-    let mut trunk = Vec::new();
+    let mut trunk = Trunk::default();
     let mut channels = 3;
     for (stage, (outputs, repeats)) in TINY.into_iter().enumerate() {
         let place = 2 * stage;
         if stage == 0 {
-            trunk.push(patches("features.0.0".into(), channels, outputs, 4));
-            trunk.push(norm("features.0.1".into(), outputs));
+            let stem = patches("features.0.0".into(), channels, outputs, 4);
+            trunk.unit(vec![stem, norm("features.0.1".into(), outputs)]);
         } else {
-            trunk.push(norm(format!("features.{place}.0"), channels));
-            trunk.push(patches(format!("features.{place}.1"), channels, outputs, 2));
+            let narrower = patches(format!("features.{place}.1"), channels, outputs, 2);
+            trunk.unit(vec![norm(format!("features.{place}.0"), channels), narrower]);
         }
         channels = outputs;
         for repeat in 0..repeats {
@@ -46,7 +47,8 @@ pub(crate) fn tiny() -> Network {
     Network {
         name: "convnext_tiny".into(),
         input_size: 224,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::Mean, norm("classifier.0".into(), channels)],
         features: channels,
         classifier: Classifier::Linear(linear("classifier.2".into(), channels, CLASSES, Activation::Identity)),

@@ -1,7 +1,8 @@
 //! EfficientNet (Tan and Le 2019) and EfficientNetV2 (Tan and Le 2021).
 
-use crate::block::{Activation, Block, Conv, Gate, Linear, Residual, SqueezeExcite};
+use crate::block::{Activation, Block, Conv, Gate, Linear, SqueezeExcite};
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 const ACTIVATION: Activation = Activation::Silu;
 
@@ -35,7 +36,8 @@ pub(crate) fn b(number: usize) -> Option<Network> {
     let builder = Builder { epsilon: if number >= 5 { 1e-3 } else { 1e-5 } };
     let wide = |channels: usize| divisible(channels as f64 * width);
     let mut channels = wide(32);
-    let mut trunk = vec![builder.conv("features.0", (3, channels), 3, 2)];
+    let mut trunk = Trunk::default();
+    trunk.push(builder.conv("features.0", (3, channels), 3, 2));
     for (stage, (expansion, kernel, first_stride, outputs, repeats)) in B0.into_iter().enumerate() {
         for repeat in 0..(repeats as f64 * depth).ceil() as usize {
             let stride = if repeat == 0 { first_stride } else { 1 };
@@ -61,7 +63,8 @@ const V2_S: [(bool, usize, usize, usize, usize); 6] = [
 pub(crate) fn v2_s() -> Network {
     let builder = Builder { epsilon: 1e-3 };
     let mut channels = 24;
-    let mut trunk = vec![builder.conv("features.0", (3, channels), 3, 2)];
+    let mut trunk = Trunk::default();
+    trunk.push(builder.conv("features.0", (3, channels), 3, 2));
     for (stage, (is_fused, expansion, first_stride, outputs, repeats)) in V2_S.into_iter().enumerate() {
         for repeat in 0..repeats {
             let stride = if repeat == 0 { first_stride } else { 1 };
@@ -102,7 +105,7 @@ impl Builder {
     /// A mobile inverted bottleneck: expand, depthwise, squeeze-excite, project.
     fn mobile(
         &self,
-        trunk: &mut Vec<Block>,
+        trunk: &mut Trunk,
         name: &str,
         (inputs, outputs): (usize, usize),
         expansion: usize,
@@ -127,24 +130,17 @@ impl Builder {
             gate: Gate::Sigmoid,
         }));
         body.push(self.project(&step(body.len()), wide, outputs));
-        join(trunk, body, stride == 1 && inputs == outputs);
+        trunk.join(body, stride == 1 && inputs == outputs);
     }
 
     /// A bottleneck whose first two convolutions are one of 3x3.
-    fn fused(
-        &self,
-        trunk: &mut Vec<Block>,
-        name: &str,
-        (inputs, outputs): (usize, usize),
-        expansion: usize,
-        stride: usize,
-    ) {
+    fn fused(&self, trunk: &mut Trunk, name: &str, (inputs, outputs): (usize, usize), expansion: usize, stride: usize) {
         let wide = if expansion > 1 { divisible((inputs * expansion) as f64) } else { outputs };
         let mut body = vec![self.conv(&format!("{name}.block.0"), (inputs, wide), 3, stride)];
         if expansion > 1 {
             body.push(self.project(&format!("{name}.block.1"), wide, outputs));
         }
-        join(trunk, body, stride == 1 && inputs == outputs);
+        trunk.join(body, stride == 1 && inputs == outputs);
     }
 
     /// The whole, once its stages are there: the last convolution comes behind them.
@@ -153,7 +149,7 @@ impl Builder {
         name: &str,
         input_size: usize,
         stages: usize,
-        mut trunk: Vec<Block>,
+        mut trunk: Trunk,
         channels: (usize, usize),
     ) -> Network {
         let (_, features) = channels;
@@ -167,19 +163,11 @@ impl Builder {
         Network {
             name: name.to_owned(),
             input_size,
-            trunk,
+            trunk: trunk.blocks,
+            units: trunk.units,
             head: vec![Block::Mean],
             features,
             classifier: Classifier::Linear(classifier),
         }
-    }
-}
-
-/// Adds blocks, around which the input goes where it fits the output.
-pub(crate) fn join(trunk: &mut Vec<Block>, body: Vec<Block>, is_residual: bool) {
-    if is_residual {
-        trunk.push(Block::Residual(Residual::plain(body)));
-    } else {
-        trunk.extend(body);
     }
 }

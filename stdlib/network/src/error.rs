@@ -72,3 +72,21 @@ fn list(problems: &[WeightProblem]) -> String {
     let more = problems.len().saturating_sub(NAMED);
     if more == 0 { named.join("; ") } else { format!("{}; and {more} more", named.join("; ")) }
 }
+
+/// Why a network does not take images of a size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{network} does not take images of {height} x {width} pixels{}", wanted(.takes))]
+pub struct UnfitImage {
+    /// The network.
+    pub network: String,
+    /// Pixels.
+    pub height: usize,
+    /// Pixels.
+    pub width: usize,
+    /// The only side it takes, where it takes one alone.
+    pub takes: Option<usize>,
+}
+
+fn wanted(takes: &Option<usize>) -> String {
+    takes.map_or_else(|| ": it is too small".to_owned(), |side| format!(", but of {side} x {side}"))
+}

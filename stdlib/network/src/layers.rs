@@ -1,6 +1,7 @@
 //! A network as a table of its layers: shapes, parameters, work.
 
 use crate::block::{Block, Conv, Linear};
+use crate::error::UnfitImage;
 use crate::network::{Classifier, Network};
 use crate::tensors::{TensorSpec, count};
 
@@ -28,6 +29,20 @@ impl Network {
     /// `None` where the image is too small for the network, or of another size than it takes.
     pub fn layers(&self, height: usize, width: usize) -> Option<Vec<LayerRow>> {
         self.table(height, width).map(|(table, ..)| table.rows)
+    }
+
+    /// Whether images of that size come out as features.
+    ///
+    /// # Errors
+    /// What is wrong with the size.
+    pub fn check_image(&self, height: usize, width: usize) -> Result<(), UnfitImage> {
+        self.table(height, width).map(drop).ok_or_else(|| self.unfit(height, width))
+    }
+
+    /// What is wrong with a size that this network does not take.
+    pub fn unfit(&self, height: usize, width: usize) -> UnfitImage {
+        let takes_one = self.trunk.iter().any(|block| matches!(block, Block::Tokens(_)));
+        UnfitImage { network: self.name.clone(), height, width, takes: takes_one.then_some(self.input_size) }
     }
 
     /// The layer behind them.

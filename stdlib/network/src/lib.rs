@@ -19,6 +19,7 @@ mod pool;
 mod resnet;
 mod squeezenet;
 mod tensors;
+mod trunk;
 mod variant;
 mod vit;
 mod weights;
@@ -28,7 +29,7 @@ pub use block::{
     Tokens,
 };
 pub use catalog::{NETWORKS, network};
-pub use error::{WeightProblem, WeightsError};
+pub use error::{UnfitImage, WeightProblem, WeightsError};
 pub use fold::Folded;
 pub use known::{KnownWeights, Library, Normalization, all_known_weights, known_weights};
 pub use layers::LayerRow;

@@ -1,8 +1,9 @@
 //! MobileNetV2 (Sandler et al. 2018) and MobileNetV3 (Howard et al. 2019).
 
 use crate::block::{Activation, Block, Conv, Gate, Linear, SqueezeExcite};
-use crate::efficientnet::{divisible, join};
+use crate::efficientnet::divisible;
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 /// The first table 2: expansion t, channels c, repeats n, stride s.
 const V2: [(usize, usize, usize, usize); 7] =
@@ -14,7 +15,8 @@ pub(crate) fn v2() -> Network {
     let normed = |name: String, norm: String, inputs, outputs, kernel| {
         Conv::new(name, inputs, outputs, kernel).norm(norm, EPSILON).activation(Activation::Relu6)
     };
-    let mut trunk = vec![Block::Conv(normed("features.0.0".into(), "features.0.1".into(), 3, 32, 3).stride(2))];
+    let mut trunk = Trunk::default();
+    trunk.push(Block::Conv(normed("features.0.0".into(), "features.0.1".into(), 3, 32, 3).stride(2)));
     let mut channels = 32;
     let mut place = 1;
     for (expansion, outputs, repeats, first_stride) in V2 {
@@ -30,7 +32,7 @@ pub(crate) fn v2() -> Network {
             body.push(Block::Conv(normed(step(at, 0), step(at, 1), wide, wide, 3).stride(stride).depthwise()));
             let [name, norm] = [at + 1, at + 2].map(|at| format!("features.{place}.conv.{at}"));
             body.push(Block::Conv(Conv::new(name, wide, outputs, 1).norm(norm, EPSILON)));
-            join(&mut trunk, body, stride == 1 && channels == outputs);
+            trunk.join(body, stride == 1 && channels == outputs);
             channels = outputs;
             place += 1;
         }
@@ -41,7 +43,8 @@ pub(crate) fn v2() -> Network {
     Network {
         name: "mobilenet_v2".into(),
         input_size: 224,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::Mean],
         features: 1280,
         classifier: Classifier::Linear(classifier),
@@ -105,7 +108,8 @@ fn v3(name: &str, rows: &[Row], features: usize) -> Network {
         Conv::new(format!("{name}.0"), inputs, outputs, kernel).norm(norm, EPSILON).activation(activation)
     };
     let mut channels = 16;
-    let mut trunk = vec![Block::Conv(normed("features.0".into(), 3, channels, 3, HS).stride(2))];
+    let mut trunk = Trunk::default();
+    trunk.push(Block::Conv(normed("features.0".into(), 3, channels, 3, HS).stride(2)));
     for (row, &(kernel, wide, outputs, is_squeezed, activation, stride)) in rows.iter().enumerate() {
         let step = |at: usize| format!("features.{}.block.{at}", row + 1);
         let mut body = Vec::new();
@@ -124,7 +128,7 @@ fn v3(name: &str, rows: &[Row], features: usize) -> Network {
             }));
         }
         body.push(Block::Conv(normed(step(body.len()), wide, outputs, 1, Activation::Identity)));
-        join(&mut trunk, body, stride == 1 && channels == outputs);
+        trunk.join(body, stride == 1 && channels == outputs);
         channels = outputs;
     }
     let last = 6 * channels;
@@ -133,7 +137,8 @@ fn v3(name: &str, rows: &[Row], features: usize) -> Network {
     Network {
         name: name.to_owned(),
         input_size: 224,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::Mean, Block::Linear(linear("classifier.0", last, features, HS))],
         features,
         classifier: Classifier::Linear(linear("classifier.3", features, CLASSES, Activation::Identity)),

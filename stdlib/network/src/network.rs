@@ -15,6 +15,9 @@ pub struct Network {
     pub input_size: usize,
     /// From an image to the last map.
     pub trunk: Vec<Block>,
+    /// How many blocks of the trunk in a row its paper counts as one: a bottleneck that the input does not
+    /// go around is a list of its layers here.
+    pub units: Vec<usize>,
     /// From the last map to the feature vector.
     pub head: Vec<Block>,
     /// Length of the feature vector.
@@ -33,6 +36,12 @@ pub enum Classifier {
 }
 
 impl Network {
+    /// The first of the trunk's blocks, so many as the paper counts them; all where there are fewer.
+    pub fn first(&self, count: usize) -> &[Block] {
+        let blocks: usize = self.units.iter().take(count).sum();
+        &self.trunk[..blocks]
+    }
+
     /// The weights up to the features, in the order of the forward pass.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut specs = Vec::new();

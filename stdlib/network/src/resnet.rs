@@ -2,6 +2,7 @@
 
 use crate::block::{Activation, Block, Conv, Linear, MaxPool, Residual};
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 const EPSILON: f32 = 1e-5;
 
@@ -39,7 +40,9 @@ fn resnet(
 ) -> Network {
     let stem = conv("", "1", 3, 64, 7).stride(2).activation(Activation::Relu);
     let pool = MaxPool { kernel: 3, stride: 2, padding: 1, ceil: false };
-    let mut trunk = vec![Block::Conv(stem), Block::MaxPool(pool)];
+    let mut trunk = Trunk::default();
+    trunk.push(Block::Conv(stem));
+    trunk.push(Block::MaxPool(pool));
     let mut channels = 64;
     for (stage, repeats) in repeats.into_iter().enumerate() {
         let width = 64 << stage;
@@ -62,7 +65,8 @@ fn resnet(
     Network {
         name: name.to_owned(),
         input_size: 224,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::Mean],
         features: channels,
         classifier: Classifier::Linear(classifier),

@@ -2,6 +2,7 @@
 
 use crate::block::{Activation, Block, Conv, MaxPool};
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 /// A fire module: its place, channels in, squeezed, and out of each of the two branches.
 const FIRES: [(usize, usize, usize, usize); 8] = [
@@ -20,23 +21,28 @@ pub(crate) fn v1_1() -> Network {
     let pool = || Block::MaxPool(MaxPool { kernel: 3, stride: 2, padding: 0, ceil: true });
     let conv =
         |name: String, inputs, outputs, kernel| Conv::new(name, inputs, outputs, kernel).activation(Activation::Relu);
-    let mut trunk = vec![Block::Conv(conv("features.0".into(), 3, 64, 3).stride(2).padding(0)), pool()];
+    let mut trunk = Trunk::default();
+    trunk.push(Block::Conv(conv("features.0".into(), 3, 64, 3).stride(2).padding(0)));
+    trunk.push(pool());
     for (place, inputs, squeezed, each) in FIRES {
         // Places 5 and 8 are pools.
         if matches!(place, 6 | 9) {
             trunk.push(pool());
         }
         let name = |part: &str| format!("features.{place}.{part}");
-        trunk.push(Block::Conv(conv(name("squeeze"), inputs, squeezed, 1)));
-        trunk.push(Block::Concat(vec![
-            vec![Block::Conv(conv(name("expand1x1"), squeezed, each, 1))],
-            vec![Block::Conv(conv(name("expand3x3"), squeezed, each, 3))],
-        ]));
+        trunk.unit(vec![
+            Block::Conv(conv(name("squeeze"), inputs, squeezed, 1)),
+            Block::Concat(vec![
+                vec![Block::Conv(conv(name("expand1x1"), squeezed, each, 1))],
+                vec![Block::Conv(conv(name("expand3x3"), squeezed, each, 3))],
+            ]),
+        ]);
     }
     Network {
         name: "squeezenet1_1".into(),
         input_size: 224,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::Mean],
         features: 512,
         classifier: Classifier::Conv(conv("classifier.1".into(), 512, CLASSES, 1)),

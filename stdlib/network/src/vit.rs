@@ -2,6 +2,7 @@
 
 use crate::block::{Activation, Attention, Block, Conv, LayerNorm, Linear, Residual, Tokens};
 use crate::network::{CLASSES, Classifier, Network};
+use crate::trunk::Trunk;
 
 const EPSILON: f32 = 1e-6;
 /// ViT-B: layers, channels, channels of the layers between, heads.
@@ -13,7 +14,8 @@ pub(crate) fn b_16() -> Network {
     let (input_size, patch) = (224, 16);
     let norm = |name: String| Block::LayerNorm(LayerNorm { name, channels, epsilon: EPSILON });
     let linear = |name: String, inputs, outputs, activation| Linear { name, inputs, outputs, activation };
-    let mut trunk = vec![
+    let mut trunk = Trunk::default();
+    trunk.unit(vec![
         Block::Conv(Conv::new("conv_proj", 3, channels, patch).stride(patch).padding(0)),
         Block::Tokens(Tokens {
             class: "class_token".into(),
@@ -21,24 +23,27 @@ pub(crate) fn b_16() -> Network {
             channels,
             places: (input_size / patch) * (input_size / patch),
         }),
-    ];
+    ]);
     for layer in 0..layers {
         let name = |part: &str| format!("encoder.layers.encoder_layer_{layer}.{part}");
-        trunk.push(Block::Residual(Residual::plain(vec![
-            norm(name("ln_1")),
-            Block::Attention(Attention { name: name("self_attention"), channels, heads }),
-        ])));
-        trunk.push(Block::Residual(Residual::plain(vec![
-            norm(name("ln_2")),
-            Block::Linear(linear(name("mlp.0"), channels, wide, Activation::Gelu)),
-            Block::Linear(linear(name("mlp.3"), wide, channels, Activation::Identity)),
-        ])));
+        trunk.unit(vec![
+            Block::Residual(Residual::plain(vec![
+                norm(name("ln_1")),
+                Block::Attention(Attention { name: name("self_attention"), channels, heads }),
+            ])),
+            Block::Residual(Residual::plain(vec![
+                norm(name("ln_2")),
+                Block::Linear(linear(name("mlp.0"), channels, wide, Activation::Gelu)),
+                Block::Linear(linear(name("mlp.3"), wide, channels, Activation::Identity)),
+            ])),
+        ]);
     }
     trunk.push(norm("encoder.ln".into()));
     Network {
         name: "vit_b_16".into(),
         input_size,
-        trunk,
+        trunk: trunk.blocks,
+        units: trunk.units,
         head: vec![Block::FirstToken],
         features: channels,
         classifier: Classifier::Linear(linear("heads.head".into(), channels, CLASSES, Activation::Identity)),

@@ -32,8 +32,7 @@ pub(super) fn four(shape: &[usize]) -> [usize; 4] {
 
 /// The tensors of a network whose first blocks are frozen.
 pub(super) fn entries(network: &Network, freeze: usize) -> Vec<Entry> {
-    let frozen = Network { trunk: network.trunk.iter().take(freeze).cloned().collect(), ..network.clone() };
-    let frozen = Network { head: Vec::new(), ..frozen }.tensors();
+    let frozen = Network { trunk: network.first(freeze).to_vec(), head: Vec::new(), ..network.clone() }.tensors();
     let group = |at: usize, role: Role| match role {
         Role::RunningMean | Role::RunningVariance => Group::Fixed,
         _ if at < frozen.len() => Group::Fixed,

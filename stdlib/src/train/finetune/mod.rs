@@ -18,7 +18,7 @@ pub use self::params::{ClassWeight, Finetune, Keep, Norms, Tuner};
 
 impl Kind for Finetune {
     const NAME: &'static str = "train.finetune";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Inputs = types::Images;
     const INPUTS: &'static [&'static str] = &["images"];
     type Outputs = (types::Model, types::Metrics, types::Features);

@@ -49,8 +49,9 @@ pub struct Finetune {
     /// Which statistics batch norms use.
     #[serde(default)]
     pub norms: Norms,
-    /// How many of the network's first blocks stay as they are: its first convolution is one, and so is each
-    /// pooling and each block (residual, fire, encoder) behind it.
+    /// How many of the network's first blocks stay as they are, the statistics of their norms too: its first
+    /// convolution is one, and so is each pooling and each block (residual, bottleneck, fire, encoder layer,
+    /// or a convolution between them) behind it.
     #[serde(default)]
     pub freeze: u32,
     /// What is done to photos of the train rows by chance, anew in each epoch.
@@ -127,8 +128,8 @@ pub enum Norms {
     /// Those that came with the weights: what is trained is what is used afterwards, whatever the batch.
     #[default]
     Frozen,
-    /// Those of each step's rows, from which running ones are learned: for large batches, or for weights
-    /// that chance made.
+    /// Those of each step's rows, from which running ones are learned, but for blocks that `freeze` names: for
+    /// large batches, or for weights that chance made.
     Batch,
 }
 
