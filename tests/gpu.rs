@@ -138,6 +138,18 @@ fn a_network_tunes_as_in_pytorch() {
     crate::tuning::check_gradients("squeezenet1_1", "frozen", &[device]);
     // Shared by two, as if there were two.
     crate::tuning::check_gradients("squeezenet1_1", "frozen", &[device, device]);
+    crate::tuning::check_statistics("resnet18", "bn1", &[device, device]);
+}
+
+#[test]
+fn an_image_that_a_network_does_not_take_is_told() {
+    if !is_there() {
+        return;
+    }
+    let ran = project(4).pipe(&["run", "features", "--set", "size=8", "--device", "wgpu"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let expected = "squeezenet1_1 does not take images of 8 x 8 pixels: it is too small";
+    assert!(ran.stderr.contains(expected), "no `{expected}` in\n{}", ran.stderr);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pipe_core::{ItemError, Pace, Stage, Worker};
+use pipe_network::Network;
 use pipe_nn::{Backbone, ComputeDevice, DeviceFailure, PixelScale, Watch};
 
 use super::encode_features;
@@ -15,6 +16,7 @@ pub(super) const WORKERS: usize = 2;
 
 /// A network on GPUs.
 pub(super) struct OnGpu {
+    network: Arc<Network>,
     backbones: Vec<Backbone>,
     scale: PixelScale,
     batch: usize,
@@ -28,9 +30,15 @@ pub(super) struct OnGpu {
 
 impl OnGpu {
     /// A network that gets so many images at once on each of the devices that it lies on.
-    pub(super) fn new(backbones: Vec<(Backbone, ComputeDevice)>, batch: usize, scale: PixelScale) -> Self {
+    pub(super) fn new(
+        network: Network,
+        backbones: Vec<(Backbone, ComputeDevice)>,
+        batch: usize,
+        scale: PixelScale,
+    ) -> Self {
         let (backbones, devices): (Vec<_>, Vec<_>) = backbones.into_iter().unzip();
         Self {
+            network: Arc::new(network),
             backbones,
             scale,
             batch,
@@ -50,6 +58,7 @@ impl Stage for OnGpu {
     fn worker(&self, _: usize) -> Box<dyn Worker> {
         let at = self.workers.fetch_add(1, Ordering::Relaxed) % self.backbones.len().max(1);
         Box::new(OneGpu {
+            network: Arc::clone(&self.network),
             backbone: self.backbones[at].clone(),
             scale: self.scale,
             fitting: Arc::clone(&self.fitting),
@@ -73,6 +82,7 @@ impl Stage for OnGpu {
 }
 
 struct OneGpu {
+    network: Arc<Network>,
     backbone: Backbone,
     scale: PixelScale,
     fitting: Arc<AtomicUsize>,
@@ -87,6 +97,9 @@ impl Worker for OneGpu {
         let Some(first) = images.first() else { return Vec::new() };
         if images.iter().any(|image| (image.width, image.height) != (first.width, first.height)) {
             return vec![Err("images of different sizes in one batch".into()); count];
+        }
+        if let Err(unfit) = self.network.check_image(first.height, first.width) {
+            return vec![Err(unfit.to_string().into()); count];
         }
         match self.meter.of(count, || in_batches(&images, &self.fitting, |now, size| self.batch(now, size))) {
             Ok(features) => features.into_iter().map(Ok).collect(),

@@ -39,7 +39,7 @@ pub(crate) fn stage(
     };
     let on = |&device: &ComputeDevice| (Backbone::new(&network, &weights, device, precision), device);
     let backbones = devices.iter().map(on).collect();
-    Ok(Box::new(OnGpu::new(backbones, batch, PixelScale { mean, std })))
+    Ok(Box::new(OnGpu::new(network, backbones, batch, PixelScale { mean, std })))
 }
 
 fn wanted_batch() -> Result<Option<usize>, Failure> {
@@ -83,7 +83,7 @@ pub(crate) fn run(
     let batches: Vec<&[usize]> = rows.chunks(size).collect();
     let done: Mutex<Vec<Option<Vec<Vec<u8>>>>> = Mutex::new(vec![None; batches.len()]);
     let next = AtomicUsize::new(0);
-    let work = || -> Result<(), Failure> {
+    let compute = || -> Result<(), Failure> {
         let mut worker = stage.worker((job.threads / workers).max(1));
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -95,6 +95,8 @@ pub(crate) fn run(
             done.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(out);
         }
     };
+    // Where one fails, the others begin nothing more.
+    let work = || compute().inspect_err(|_| next.store(batches.len(), Ordering::Relaxed));
     thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| {

@@ -1,6 +1,7 @@
 //! Photos on their way into training: read, changed by chance and put together while the device works.
 
 use pipe_core::{Failure, StoredItems};
+use pipe_network::Network;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -23,7 +24,7 @@ pub(super) struct Batches<'a> {
     pub(super) class_weights: &'a [f32],
     pub(super) augment: Augment,
     pub(super) dropout: f64,
-    pub(super) features: usize,
+    pub(super) network: &'a Network,
     pub(super) batch_size: usize,
     pub(super) seed: u64,
     pub(super) threads: usize,
@@ -62,6 +63,10 @@ impl Batches<'_> {
                 return Err(Failure::new("pipe::data", "the images have different sizes")
                     .help("put `preprocess.image` before it"));
             }
+            self.network.check_image(height, width).map_err(|unfit| {
+                Failure::new("pipe::data", unfit.to_string())
+                    .help("give the `preprocess.image` before it another `size`")
+            })?;
             let labels: Vec<usize> = rows.iter().map(|&row| self.labels[row]).collect();
             let batch = Batch {
                 size: [rows.len(), height, width],
@@ -88,6 +93,6 @@ impl Batches<'_> {
     fn factors(&self, rows: usize, random: &mut ChaCha8Rng) -> Option<Vec<f32>> {
         let kept = (1.0 / (1.0 - self.dropout)) as f32;
         let factor = |_| if random.random::<f64>() < self.dropout { 0.0 } else { kept };
-        (self.dropout > 0.0).then(|| (0..rows * self.features).map(factor).collect())
+        (self.dropout > 0.0).then(|| (0..rows * self.network.features).map(factor).collect())
     }
 }

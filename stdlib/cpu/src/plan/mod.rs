@@ -9,7 +9,7 @@ mod depthwise;
 mod map;
 mod sequence;
 
-use pipe_network::{Activation, Block, Classifier, MaxPool, Network, Residual, Weights};
+use pipe_network::{Activation, Block, Classifier, MaxPool, Network, Residual, UnfitImage, Weights};
 
 pub(crate) use self::map::Map;
 use self::map::{border, output_size};
@@ -37,24 +37,11 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// The image is too small, or not of the size that the network takes.
-    #[error("{network} does not take images of {height} x {width} pixels{}", wanted(.takes))]
-    Size {
-        /// The network.
-        network: String,
-        /// Pixels.
-        height: usize,
-        /// Pixels.
-        width: usize,
-        /// The only side it takes, where it takes one alone.
-        takes: Option<usize>,
-    },
+    #[error(transparent)]
+    Size(UnfitImage),
     /// There are no kernels for a block, or not where it stands.
     #[error("no kernel for {0}")]
     Block(String),
-}
-
-fn wanted(takes: &Option<usize>) -> String {
-    takes.map_or_else(|| ": it is too small".to_owned(), |side| format!(", but of {side} x {side}"))
 }
 
 /// What is special about the last block of a list.
@@ -95,13 +82,9 @@ impl Plan {
     ) -> Result<Self, Unsupported> {
         let panel = isa.kernels().panel;
         let planner = Planner { weights, isa, panel, heap: Heap::default(), steps: Vec::new() };
-        planner.network(network, height, width).map_err(|unsupported| {
-            unsupported.unwrap_or_else(|| {
-                let takes_one = network.trunk.iter().any(|block| matches!(block, Block::Tokens(_)));
-                let takes = takes_one.then_some(network.input_size);
-                Unsupported::Size { network: network.name.clone(), height, width, takes }
-            })
-        })
+        planner
+            .network(network, height, width)
+            .map_err(|unsupported| unsupported.unwrap_or_else(|| Unsupported::Size(network.unfit(height, width))))
     }
 
     /// Height and width of the images that it is for.

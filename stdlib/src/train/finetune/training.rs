@@ -96,7 +96,7 @@ impl Training<'_> {
             class_weights: &class_weights,
             augment: params.augment,
             dropout: params.dropout,
-            features: self.network.features,
+            network: self.network,
             batch_size: params.batch_size as usize,
             seed: u64::from(params.seed),
             threads: self.job.threads,
