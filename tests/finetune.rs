@@ -110,6 +110,26 @@ fn blocks_that_are_frozen_stay_as_they_are() {
 }
 
 #[test]
+fn frozen_norms_keep_their_statistics() {
+    let yaml = PIPELINE.replace("squeezenet1_1", "mobilenet_v3_small");
+    let project =
+        Project::with(&yaml.replace("epochs: \"${epochs}\"", "epochs: 1\n      norms: batch\n      freeze: 2"));
+    project.ok(&["run", "tuned"]);
+    project.ok(&["restore", "tuned", "model"]);
+    let bytes = std::fs::read(project.path("model/backbone.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    // They began with 0.
+    let has_moved =
+        |norm: &str| file.tensor(&format!("{norm}.running_mean")).unwrap().data().iter().any(|&byte| byte != 0);
+    for norm in ["features.0.1", "features.1.block.0.1", "features.1.block.2.1"] {
+        assert!(!has_moved(norm), "{norm}");
+    }
+    for norm in ["features.2.block.0.1", "features.12.1"] {
+        assert!(has_moved(norm), "{norm}");
+    }
+}
+
+#[test]
 fn what_cannot_be_trained_is_told() {
     let failed = |yaml: &str, words: &[&str], code: i32, parts: &[&str]| {
         let ran = Project::with(yaml).pipe(&[&["run"], words].concat());
@@ -129,6 +149,8 @@ fn what_cannot_be_trained_is_told() {
         1,
         &["the loss is no longer a number after epoch", "lower the learning rate"],
     );
+    let small = PIPELINE.replace("with: { size: 40 }", "with: { size: 8 }");
+    failed(&small, &[], 1, &["squeezenet1_1 does not take images of 8 x 8 pixels: it is too small", "another `size`"]);
     let half = PIPELINE.replace("normalize: imagenet", "normalize: imagenet\n      precision: bf16");
     failed(&half, &["--device", "cpu"], 1, &["cpu does not compute with bf16", "precision: f32"]);
 }

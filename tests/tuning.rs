@@ -12,6 +12,9 @@ const CLASSES: usize = 3;
 const SCALE: PixelScale = PixelScale { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 const ADAMW: Descent = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
 
+/// Blocks that stay as they are, in the mode `partly`.
+const FREEZE: usize = 3;
+
 fn tuner(
     model: &str,
     mode: &str,
@@ -27,17 +30,22 @@ fn tuner(
     let mut head = Head::zeros(CLASSES, network.features);
     let uniform = uniform(&format!("tuning/{model}/head"), head.weight.len());
     head.weight = uniform.into_iter().map(|u| (0.2 * (u - 0.5)) as f32).collect();
-    let batch_statistics = mode == "batch";
-    let tuning = Tuning { descent, weight_decay, batch_statistics, freeze: 0, precision: Precision::F32, threads };
+    let (batch_statistics, freeze) = (mode != "frozen", if mode == "partly" { FREEZE } else { 0 });
+    let tuning = Tuning { descent, weight_decay, batch_statistics, freeze, precision: Precision::F32, threads };
     Tuner::new(&network, &weights, &head, SCALE, &tuning, devices)
 }
 
 fn step(tuner: &mut Tuner, lr: f64) -> f64 {
+    step_of(tuner, ROWS, lr)
+}
+
+/// A step of the first rows.
+fn step_of(tuner: &mut Tuner, rows: usize, lr: f64) -> f64 {
     let pixels: Vec<u8> =
-        uniform("tuning/pixels", ROWS * SIDE * SIDE * 3).into_iter().map(|u| (256.0 * u) as u8).collect();
-    let labels: Vec<usize> = (0..ROWS).map(|row| row % CLASSES).collect();
-    let weights: Vec<f32> = uniform("tuning/weights", ROWS).into_iter().map(|u| (0.5 + u) as f32).collect();
-    let size = [ROWS, SIDE, SIDE];
+        uniform("tuning/pixels", rows * SIDE * SIDE * 3).into_iter().map(|u| (256.0 * u) as u8).collect();
+    let labels: Vec<usize> = (0..rows).map(|row| row % CLASSES).collect();
+    let weights: Vec<f32> = uniform("tuning/weights", rows).into_iter().map(|u| (0.5 + u) as f32).collect();
+    let size = [rows, SIDE, SIDE];
     tuner.step(&Step { pixels: &pixels, size, labels: &labels, weights: &weights, dropout: None, lr }).unwrap();
     tuner.seen().unwrap().unwrap().0
 }
@@ -113,6 +121,11 @@ fn mobilenet_tunes_as_in_pytorch() {
 }
 
 #[test]
+fn frozen_blocks_stay_as_in_pytorch() {
+    check("mobilenet_v3_small", "partly", ComputeDevice::Cpu);
+}
+
+#[test]
 fn efficientnet_tunes_as_in_pytorch() {
     check("efficientnet_b0", "frozen", ComputeDevice::Cpu);
     check("efficientnet_b0", "batch", ComputeDevice::Cpu);
@@ -140,4 +153,21 @@ fn tuned_weights_do_not_depend_on_the_threads() {
     };
     let one = tuned(1);
     assert!(one == tuned(2) && one == tuned(5));
+}
+
+/// The first norm's statistics after a step of an odd number of rows, cut unevenly by two devices, are
+/// those of all rows.
+#[cfg(feature = "wgpu")]
+pub(crate) fn check_statistics(model: &str, norm: &str, devices: &[ComputeDevice]) {
+    let of = |devices: &[ComputeDevice], statistic: &str| {
+        let mut tuner = tuner(model, "batch", ADAMW, 0.05, devices, 2);
+        step_of(&mut tuner, 5, 1e-5);
+        tuner.weights().numbers(&format!("{norm}.{statistic}")).to_vec()
+    };
+    for statistic in ["running_mean", "running_var"] {
+        let (wanted, found) = (of(&[ComputeDevice::Cpu], statistic), of(devices, statistic));
+        let largest = wanted.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+        let off = wanted.iter().zip(&found).map(|(wanted, found)| (wanted - found).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-5 * largest, "{model} {norm}.{statistic}: off by {off} of {largest}");
+    }
 }

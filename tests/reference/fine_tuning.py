@@ -15,6 +15,8 @@ The loss is sum(weight * cross entropy) / sum(weight).
 
 Each network is trained with two ways of batch norm, ``frozen`` (evaluation mode: stored
 statistics) and ``batch`` (training mode); networks without batch norms with the first alone.
+In a third, ``partly``, all but the first three blocks are in training mode; those three are in
+evaluation mode and have no gradients.
 
 ``gradients``: for each parameter, in the order of the state dict and then ``head.weight`` and
 ``head.bias``: its name, the norm of its gradient and the gradient's dot product with
@@ -39,13 +41,14 @@ from backbones import GAINS, RESIDUAL_GAINS, last_layer, set_weights
 from hashed import uniform, versions, write_json
 
 NETWORKS = {
-    "mobilenet_v3_small": ("frozen", "batch"),
+    "mobilenet_v3_small": ("frozen", "batch", "partly"),
     "efficientnet_b0": ("frozen", "batch"),
     "resnet18": ("frozen", "batch"),
     "squeezenet1_1": ("frozen",),
     "convnext_tiny": ("frozen",),
 }
 ROWS, SIDE, CLASSES, STEPS = 12, 64, 3, 5
+FREEZE = 3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -103,7 +106,7 @@ def parameters(model: nn.Module) -> list:
     # The features of SqueezeNet leave its own classifier out.
     is_squeezenet = isinstance(model.network, torchvision.models.SqueezeNet)
     unused = "network.classifier." if is_squeezenet else "-"
-    return [(n, p) for n, p in model.named_parameters() if not n.startswith(unused)]
+    return [(n, p) for n, p in model.named_parameters() if not n.startswith(unused) and p.requires_grad]
 
 
 def losses(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -137,14 +140,17 @@ def layer_scale(model: nn.Module, parameter: nn.Parameter) -> bool:
 
 def case(name: str, mode: str) -> dict:
     x = images()
-    fresh = Tuned(name).double().train(mode == "batch")
+    fresh = Tuned(name).double().train(mode != "frozen")
+    if mode == "partly":
+        for block in fresh.network.features[:FREEZE]:
+            block.eval().requires_grad_(False)
     model = copy.deepcopy(fresh)
     weighted(losses(model, x)).backward()
     gradients = [(short(n), float(p.grad.double().norm()), dot(n, p.grad)) for n, p in parameters(model)]
     model = copy.deepcopy(fresh)
     adamw = steps(model, lambda groups: torch.optim.AdamW(groups, lr=1e-5, betas=(0.9, 0.999), eps=1e-8), x)
     buffers = [(n, b) for n, b in model.named_buffers() if "running" in n]
-    statistics = [(short(n), dot(n, b)) for n, b in buffers] if mode == "batch" else []
+    statistics = [(short(n), dot(n, b)) for n, b in buffers] if mode != "frozen" else []
     model = copy.deepcopy(fresh)
     sgd = steps(model, lambda groups: torch.optim.SGD(groups, lr=1e-4, momentum=0.9), x)
     print(f"{name} {mode}: {adamw} {sgd}", flush=True)

@@ -9,7 +9,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use pipe_gpu::Products;
-use pipe_network::{Conv, Network};
+use pipe_network::{Conv, Network, Norm};
 
 use super::entry::{Entry, Group, HEAD};
 use super::{Step, Tuning};
@@ -124,6 +124,7 @@ impl<B: Operations> Course<B> {
         let noted: Noted<A<B>> = Arc::default();
         let live = Live {
             places: self.entries.iter().enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect(),
+            entries: &self.entries,
             leaves: &leaves,
             noted: self.tuning.batch_statistics.then(|| Arc::clone(&noted)),
             precision: self.tuning.precision,
@@ -167,6 +168,7 @@ impl<B: Operations> Course<B> {
 struct Live<'a, B: Operations> {
     /// Where each name's tensor lies among the leaves.
     places: BTreeMap<&'a str, usize>,
+    entries: &'a [Entry],
     leaves: &'a [Tensor<Autodiff<B>, 4>],
     /// Where batch norms note what they saw, if they use it.
     noted: Option<Noted<Autodiff<B>>>,
@@ -187,6 +189,13 @@ impl<B: Operations> Live<'_, B> {
             numbers => tensor.cast(numbers),
         }
     }
+
+    /// Where a norm notes the statistics that it uses; `None` where it keeps those that it came with, as
+    /// frozen ones do.
+    fn noted(&self, norm: &Norm) -> Option<&Noted<Autodiff<B>>> {
+        let weight = self.places[format!("{}.weight", norm.name).as_str()];
+        self.noted.as_ref().filter(|_| self.entries[weight].group != Group::Fixed)
+    }
 }
 
 impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
@@ -201,7 +210,7 @@ impl<B: Operations> Parameters<Autodiff<B>> for Live<'_, B> {
     fn conv(&self, conv: &Conv) -> Convolution<Autodiff<B>> {
         let weight: Tensor<_, 4> = self.exact(&format!("{}.weight", conv.name), conv.weight_shape());
         let channels = conv.outputs;
-        let (weight, after) = match (&conv.norm, &self.noted) {
+        let (weight, after) = match (&conv.norm, conv.norm.as_ref().and_then(|norm| self.noted(norm))) {
             (None, _) => (weight, After::Shift(self.tensor(&format!("{}.bias", conv.name), [1, channels, 1, 1]))),
             (Some(norm), Some(noted)) => {
                 let part = |part: &str| self.exact(&format!("{}.{part}", norm.name), [1, channels, 1, 1]);

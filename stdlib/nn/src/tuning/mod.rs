@@ -6,6 +6,7 @@
 
 mod course;
 mod entry;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use pipe_network::{Network, Weights};
 
 use self::course::{Course, Parts};
 use self::entry::{Entry, Group, HEAD, entries, four};
+use self::statistics::together;
 use crate::failure::Moment;
 use crate::layer::Seen;
 use crate::loss::Sums;
@@ -60,7 +62,7 @@ pub struct Tuning {
     pub descent: Descent,
     /// What is taken away of weights at each step, times the learning rate; biases and norms keep all.
     pub weight_decay: f64,
-    /// Whether batch norms use the statistics of each step's rows, and learn from them.
+    /// Whether batch norms that are not frozen use the statistics of each step's rows, and learn from them.
     pub batch_statistics: bool,
     /// How many of the network's first blocks stay as they are.
     pub freeze: usize,
@@ -254,33 +256,23 @@ impl<B: Operations> Tuned<B> {
         self.course.entries.iter().filter_map(next).collect()
     }
 
-    /// Lets running statistics follow what norms saw: the mean over parts.
-    fn learn_statistics(&mut self, parts: &[Vec<Seen<B>>]) {
-        let Some(first) = parts.first() else { return };
-        let fixed: BTreeMap<&str, usize> = self
-            .course
-            .entries
-            .iter()
-            .filter(|entry| entry.group == Group::Fixed)
-            .enumerate()
-            .map(|(at, entry)| (entry.name.as_str(), at))
-            .collect();
-        for (place, Seen { norm, .. }) in first.iter().enumerate() {
-            let count = parts.len() as f64;
-            let mut follow = |part: &str, of: &dyn Fn(&Seen<B>) -> Tensor<B, 4>| {
-                let Some(&at) = fixed.get(format!("{norm}.{part}").as_str()) else { return };
-                let (device, shape) = (self.fixed[at].device(), self.fixed[at].dims());
-                let new = parts.iter().map(|seen| of(&seen[place]).to_device(&device)).reduce(|sum, one| sum + one);
-                if let Some(new) = new {
-                    let new = new.reshape(shape) * (MOMENTUM / count);
-                    self.fixed[at] = self.fixed[at].clone() * (1.0 - MOMENTUM) + new;
-                }
-            };
-            follow("running_mean", &|seen| seen.mean.clone());
+    /// Lets running statistics follow what norms saw.
+    fn learn_statistics(&mut self, parts: Vec<Vec<Seen<B>>>) {
+        let fixed = self.course.entries.iter().filter(|entry| entry.group == Group::Fixed);
+        let places: BTreeMap<&str, usize> = fixed.enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect();
+        for Seen { norm, mean, variance, values } in together(parts) {
+            if values < 2 {
+                // One value has no variance to learn from.
+                continue;
+            }
             // As in PyTorch, the running variance is the unbiased one.
-            follow("running_var", &|seen| {
-                seen.variance.clone() * (seen.values as f64 / (seen.values as f64 - 1.0).max(1.0))
-            });
+            let variance = variance * (values as f64 / (values as f64 - 1.0));
+            for (part, new) in [("running_mean", mean), ("running_var", variance)] {
+                let Some(&at) = places.get(format!("{norm}.{part}").as_str()) else { continue };
+                let old = self.fixed[at].clone();
+                let new = new.reshape(old.dims()) * MOMENTUM;
+                self.fixed[at] = old * (1.0 - MOMENTUM) + new;
+            }
         }
     }
 
@@ -328,7 +320,7 @@ impl<B: Operations> Tune for Tuned<B> {
             }
             *trained = optimizer(step.lr, trained.clone(), gradients);
         }
-        self.learn_statistics(&seen);
+        self.learn_statistics(seen);
         // The last step's, so that the device has this one to do meanwhile.
         self.settle()?;
         self.pending = logits;
