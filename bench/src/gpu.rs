@@ -106,7 +106,7 @@ pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn device(text: &str) -> Result<ComputeDevice, Failure> {
+pub(crate) fn device(text: &str) -> Result<ComputeDevice, Failure> {
     let (family, number) = text.split_once(':').unwrap_or((text, "0"));
     let number = number.parse()?;
     Ok(match family {
@@ -117,7 +117,7 @@ fn device(text: &str) -> Result<ComputeDevice, Failure> {
     })
 }
 
-fn name(device: ComputeDevice) -> String {
+pub(crate) fn name(device: ComputeDevice) -> String {
     let all = match device {
         ComputeDevice::Cuda(number) => pipe_nn::cuda_devices().ok().map(|all| (number, all)),
         _ => None,
@@ -126,7 +126,7 @@ fn name(device: ComputeDevice) -> String {
     told.map_or_else(|| device.to_string(), |info| info.text)
 }
 
-fn precision_of(text: &str) -> Result<Precision, Failure> {
+pub(crate) fn precision_of(text: &str) -> Result<Precision, Failure> {
     Ok(match text {
         "f32" => Precision::F32,
         "tf32" => Precision::Tf32,

@@ -9,6 +9,7 @@ mod command;
 mod features;
 mod forward;
 mod gpu;
+mod kernels;
 mod lookups;
 mod machine;
 mod nodes;
@@ -38,6 +39,8 @@ enum What {
     Forward(forward::Args),
     /// Features and training on a GPU: PyTorch beside it
     Gpu(gpu::Args),
+    /// Kernels for GPUs, shape by shape: PyTorch beside them
+    Kernels(kernels::Args),
     /// Runs a command and prints its greatest memory in KiB as the last line
     #[command(hide = true)]
     Memory {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         What::Features(args) => features::features(&args),
         What::Forward(args) => forward::forward(&args),
         What::Gpu(args) => gpu::gpu(&args),
+        What::Kernels(args) => kernels::kernels(&args),
         What::Memory { command } => command::memory(&command),
     };
     match done {

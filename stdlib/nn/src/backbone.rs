@@ -4,18 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use burn::backend::Cuda;
 #[cfg(feature = "wgpu")]
 use burn::backend::Wgpu;
 use burn::backend::cuda::CudaDevice;
-use burn::backend::{Cuda, Flex};
+use burn::tensor::DType;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, bf16, f16};
 
 use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
 use crate::forward::Forward;
 use crate::operations::Operations;
+use crate::work::{Work, work};
 use crate::{ComputeDevice, DeviceFailure, PixelScale, Precision};
 
 /// The bytes of maps that are alive at once, for each byte of the largest pair of neighbours.
@@ -79,31 +80,7 @@ impl<B: Operations> Frozen for Forward<B> {
 impl Backbone {
     /// Puts a network with its weights on a device. The CPU computes in `f32` alone.
     pub fn new(network: &Network, weights: &Weights, device: ComputeDevice, precision: Precision) -> Self {
-        let products = device.products(precision);
-        match device {
-            ComputeDevice::Cpu => Self::on::<Flex>(network, weights, &Default::default(), products),
-            ComputeDevice::Cuda(number) => {
-                let device = CudaDevice::new(number);
-                match precision {
-                    Precision::F32 | Precision::Tf32 => Self::on::<Cuda>(network, weights, &device, products),
-                    Precision::F16 => Self::on::<Cuda<f16>>(network, weights, &device, products),
-                    Precision::Bf16 => Self::on::<Cuda<bf16>>(network, weights, &device, products),
-                }
-            }
-            #[cfg(feature = "wgpu")]
-            ComputeDevice::Wgpu(adapter) => {
-                let device = adapter.device();
-                match precision {
-                    Precision::F32 | Precision::Tf32 => Self::on::<Wgpu>(network, weights, &device, products),
-                    Precision::F16 => Self::on::<Wgpu<f16>>(network, weights, &device, products),
-                    Precision::Bf16 => Self::on::<Wgpu<bf16>>(network, weights, &device, products),
-                }
-            }
-        }
-    }
-
-    fn on<B: Operations>(network: &Network, weights: &Weights, device: &B::Device, products: Products) -> Self {
-        Self(Arc::new(Forward::<B>::new(network, weights, device, products)))
+        work(Placing { network, weights, products: device.products(precision) }, device, precision)
     }
 
     /// The features of `count` images, `[count, features]` row-major.
@@ -152,6 +129,21 @@ impl Backbone {
     /// When the device fails, or its memory is too small.
     pub fn logits(&self, images: Vec<f32>, count: usize, height: usize, width: usize) -> Result<Both, DeviceFailure> {
         self.0.logits(images, [count, 3, height, width])
+    }
+}
+
+/// Putting a network with its weights on a device.
+struct Placing<'a> {
+    network: &'a Network,
+    weights: &'a Weights,
+    products: Products,
+}
+
+impl Work for Placing<'_> {
+    type Out = Backbone;
+
+    fn on<B: Operations>(self, device: &B::Device) -> Backbone {
+        Backbone(Arc::new(Forward::<B>::new(self.network, self.weights, device, self.products)))
     }
 }
 

@@ -21,7 +21,9 @@ mod operations;
 mod parameters;
 mod pixels;
 mod precision;
+mod trial;
 mod tuning;
+mod work;
 
 #[cfg(feature = "wgpu")]
 pub use adapter::Adapter;
@@ -35,4 +37,5 @@ pub use kernels::keep_kernels;
 pub use monitor::{DeviceUse, Watch};
 pub use pixels::PixelScale;
 pub use precision::Precision;
+pub use trial::{Operation, Trial};
 pub use tuning::{Descent, Step, Tuner, Tuning};
