@@ -177,3 +177,10 @@ fn a_batch_may_be_asked_for() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("PIPE_GPU_BATCH is \"many\", not a number in 1..=65536"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_head_learns_as_in_pytorch() {
+    let Some(device) = is_there().then(|| pipe_nn::ComputeDevice::wgpu(0).unwrap()) else { return };
+    crate::head::check("binary", device);
+    crate::head::check("multi", device);
+}

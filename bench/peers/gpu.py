@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 import torchvision
 from torch import nn
+from torchvision.transforms import v2
 
 WHAT, DEVICE, PRECISION, NETWORK, BATCH, BATCHES = *sys.argv[1:5], int(sys.argv[5]), int(sys.argv[6])
 ON = torch.device(DEVICE if DEVICE.startswith("cuda") else "cpu")
@@ -125,7 +126,7 @@ class Photos(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         image = torchvision.io.decode_image(self.paths[index], torchvision.io.ImageReadMode.RGB)
-        return torchvision.transforms.v2.functional.resize(image, [224, 224], antialias=True)
+        return v2.functional.resize(image, [224, 224], antialias=True)
 
 
 def photos(folder: str) -> float:

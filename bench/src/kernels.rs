@@ -110,7 +110,9 @@ fn trials(count: usize) -> Vec<(&'static str, Trial)> {
 /// An operation's shape in words.
 fn shape(trial: &Trial) -> String {
     let Trial { channels, outputs, side, kernel, stride, .. } = trial;
-    format!("{channels} to {outputs}, {side} x {side}, kernel {kernel}, stride {stride}")
+    let outputs = if outputs == channels { String::new() } else { format!(" to {outputs}") };
+    let window = if *kernel == 1 { String::new() } else { format!(", kernel {kernel}, stride {stride}") };
+    format!("{channels}{outputs}, {side} x {side}{window}")
 }
 
 pub(crate) fn kernels(args: &Args) -> Result<(), Failure> {

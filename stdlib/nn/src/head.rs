@@ -10,8 +10,14 @@ use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::ComputeDevice;
+use crate::failure::Moment;
 use crate::loss::{Sums, losses, probabilities};
+use crate::{ComputeDevice, DeviceFailure};
+
+/// Bytes of memory, where a GPU does not say.
+const USUAL: u64 = 1 << 30;
+/// Bytes of features that stay on a GPU at most: kernels count numbers in 32 bits.
+const LARGEST: u64 = 4 << 30;
 
 /// Feature vectors with their class indices.
 #[derive(Debug, Clone, Copy)]
@@ -112,34 +118,90 @@ impl Head {
 /// after each what it gave; `false` stops.
 ///
 /// Not generic over what it calls, so that Burn is compiled into this crate alone.
+///
+/// # Errors
+/// When the device fails, or its memory is too small.
 pub fn train_head(
     device: ComputeDevice,
     initial: Head,
     training: &HeadTraining<'_>,
     orders: &mut dyn Iterator<Item = Vec<usize>>,
     on_epoch: &mut dyn FnMut(Epoch) -> bool,
-) -> Head {
+) -> Result<Head, DeviceFailure> {
+    let room = match device {
+        ComputeDevice::Cpu => 0,
+        device => (device.memory().unwrap_or(USUAL) / 4).min(LARGEST),
+    };
+    let course = Course { initial, training, room };
     match device {
-        ComputeDevice::Cpu => train::<Autodiff<Flex>>(&Default::default(), initial, training, orders, on_epoch),
-        ComputeDevice::Cuda(number) => {
-            train::<Autodiff<Cuda>>(&CudaDevice::new(number), initial, training, orders, on_epoch)
-        }
+        ComputeDevice::Cpu => train::<Autodiff<Flex>>(&Default::default(), course, orders, on_epoch),
+        ComputeDevice::Cuda(number) => train::<Autodiff<Cuda>>(&CudaDevice::new(number), course, orders, on_epoch),
         #[cfg(feature = "wgpu")]
         ComputeDevice::Wgpu(adapter) => {
-            train::<Autodiff<burn::backend::Wgpu>>(&adapter.device(), initial, training, orders, on_epoch)
+            train::<Autodiff<burn::backend::Wgpu>>(&adapter.device(), course, orders, on_epoch)
         }
+    }
+}
+
+/// What a training is given.
+struct Course<'a> {
+    initial: Head,
+    training: &'a HeadTraining<'a>,
+    /// The bytes of features that may stay on the device.
+    room: u64,
+}
+
+/// Rows, and where they lie.
+struct Data<'a, B: Backend> {
+    rows: Rows<'a>,
+    features: usize,
+    device: &'a B::Device,
+    /// All features, where they fit; else each step uploads its own.
+    uploaded: Option<Tensor<B, 2>>,
+}
+
+impl<'a, B: Backend> Data<'a, B> {
+    fn new(rows: Rows<'a>, features: usize, device: &'a B::Device, room: u64) -> Self {
+        let data = Self { rows, features, device, uploaded: None };
+        let fits = !rows.labels.is_empty() && size_of_val(rows.features) as u64 <= room;
+        Self { uploaded: fits.then(|| data.upload(rows.features.to_vec())), ..data }
+    }
+
+    fn upload(&self, features: Vec<f32>) -> Tensor<B, 2> {
+        let rows = features.len() / self.features.max(1);
+        Tensor::from_data(TensorData::new(features, [rows, self.features]), self.device)
+    }
+
+    /// The features of some rows.
+    fn some(&self, rows: &[usize]) -> Tensor<B, 2> {
+        if let Some(all) = &self.uploaded {
+            let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+            let count = rows.len();
+            return all.clone().select(0, Tensor::from_data(TensorData::new(rows, [count]), self.device));
+        }
+        let mut features = Vec::with_capacity(rows.len() * self.features);
+        for row in rows {
+            features.extend_from_slice(&self.rows.features[row * self.features..][..self.features]);
+        }
+        self.upload(features)
+    }
+
+    fn all(&self) -> Tensor<B, 2> {
+        self.uploaded.clone().unwrap_or_else(|| self.upload(self.rows.features.to_vec()))
     }
 }
 
 fn train<B: AutodiffBackend>(
     device: &B::Device,
-    initial: Head,
-    training: &HeadTraining<'_>,
+    course: Course<'_>,
     orders: &mut dyn Iterator<Item = Vec<usize>>,
     on_epoch: &mut dyn FnMut(Epoch) -> bool,
-) -> Head {
+) -> Result<Head, DeviceFailure> {
+    let Course { initial, training, room } = course;
     let Head { classes, features, .. } = initial;
-    let adam = training.adam;
+    let (adam, began) = (training.adam, Moment::now());
+    let data = Data::<B::InnerBackend>::new(training.train, features, device, room);
+    let held_out = Data::<B::InnerBackend>::new(training.validation, features, device, room);
     let mut linear: Linear<B> = to_linear(&initial, device);
     let mut optimizer = AdamConfig::new()
         .with_beta_1(adam.betas.0 as f32)
@@ -148,16 +210,23 @@ fn train<B: AutodiffBackend>(
         .init();
     for order in orders {
         let mut seen = Sums::default();
+        let mut pending = None;
         for rows in order.chunks(training.batch_size) {
-            let (x, labels) = batch(training.train, rows, features);
-            let x = Tensor::<B, 2>::from_data(TensorData::new(x, [rows.len(), features]), device);
-            let logits = linear.forward(x);
-            seen.add(&numbers(logits.clone().inner()), &labels);
+            let labels: Vec<usize> = rows.iter().map(|&row| training.train.labels[row]).collect();
+            let logits = linear.forward(Tensor::from_inner(data.some(rows)));
+            let given = logits.clone().inner();
             let gradients = losses(logits, &labels, device).mean().backward();
             let gradients = GradientsParams::from_grads(gradients, &linear);
             linear = optimizer.step(adam.lr, linear, gradients);
+            // The last step's, so that the device has this one to do meanwhile.
+            if let Some((logits, labels)) = pending.replace((given, labels)) {
+                seen.add(&numbers(logits, began)?, &labels);
+            }
         }
-        let held_out = validate(&linear.valid(), training.validation, features, device);
+        if let Some((logits, labels)) = pending {
+            seen.add(&numbers(logits, began)?, &labels);
+        }
+        let held_out = validate(&linear.valid(), &held_out, began)?;
         let (train_loss, train_accuracy) = seen.means().unwrap_or_default();
         let go_on = on_epoch(Epoch {
             train_loss,
@@ -169,22 +238,20 @@ fn train<B: AutodiffBackend>(
             break;
         }
     }
-    from_linear(&linear.valid(), classes, features)
+    from_linear(&linear.valid(), classes, features, began)
 }
 
-fn batch(data: Rows<'_>, rows: &[usize], features: usize) -> (Vec<f32>, Vec<usize>) {
-    let x = rows.iter().flat_map(|&row| &data.features[row * features..(row + 1) * features]).copied().collect();
-    (x, rows.iter().map(|&row| data.labels[row]).collect())
-}
-
-fn validate<B: Backend>(linear: &Linear<B>, rows: Rows<'_>, features: usize, device: &B::Device) -> Option<(f64, f64)> {
-    if rows.labels.is_empty() {
-        return None;
+fn validate<B: Backend>(
+    linear: &Linear<B>,
+    data: &Data<'_, B>,
+    began: Moment,
+) -> Result<Option<(f64, f64)>, DeviceFailure> {
+    if data.rows.labels.is_empty() {
+        return Ok(None);
     }
-    let x = TensorData::new(rows.features.to_vec(), [rows.labels.len(), features]);
     let mut sums = Sums::default();
-    sums.add(&numbers(linear.forward(Tensor::<B, 2>::from_data(x, device))), rows.labels);
-    sums.means()
+    sums.add(&numbers(linear.forward(data.all()), began)?, data.rows.labels);
+    Ok(sums.means())
 }
 
 fn to_linear<B: Backend>(head: &Head, device: &B::Device) -> Linear<B> {
@@ -197,11 +264,18 @@ fn to_linear<B: Backend>(head: &Head, device: &B::Device) -> Linear<B> {
     }
 }
 
-fn from_linear<B: Backend>(linear: &Linear<B>, classes: usize, features: usize) -> Head {
-    let bias = linear.bias.as_ref().map(|bias| bias.val().into_data().convert::<f32>().into_vec().unwrap_or_default());
-    Head { classes, features, weight: numbers(linear.weight.val().transpose()), bias: bias.unwrap_or_default() }
+fn from_linear<B: Backend>(
+    linear: &Linear<B>,
+    classes: usize,
+    features: usize,
+    began: Moment,
+) -> Result<Head, DeviceFailure> {
+    let bias = linear.bias.as_ref().map(|bias| numbers(bias.val(), began)).transpose()?.unwrap_or_default();
+    Ok(Head { classes, features, weight: numbers(linear.weight.val().transpose(), began)?, bias })
 }
 
-fn numbers<B: Backend>(tensor: Tensor<B, 2>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().unwrap_or_default()
+fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>, began: Moment) -> Result<Vec<f32>, DeviceFailure> {
+    let data = tensor.try_into_data().map_err(|error| began.failure(&error))?;
+    began.check()?;
+    Ok(data.convert::<f32>().into_vec().unwrap_or_default())
 }

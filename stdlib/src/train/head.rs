@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::failure::of_device;
 use super::history::History;
 use super::model;
 use super::rows::refuse_gaps;
@@ -146,7 +147,8 @@ impl Whole for TrainHead {
             let values = history.add(epoch);
             job.epoch(history.epochs(), self.epochs as usize, values);
             job.checkpoint().is_ok() && !diverged.get()
-        });
+        })
+        .map_err(of_device)?;
         job.checkpoint()?;
         if diverged.get() {
             return Err(diverged_after(history.epochs()));

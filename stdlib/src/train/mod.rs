@@ -2,6 +2,7 @@
 
 mod augment;
 mod batches;
+mod failure;
 mod finetune;
 mod head;
 mod history;

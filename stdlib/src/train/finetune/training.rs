@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pipe_core::{Collection, Failure, Job, Meta, Records, Split, StoredItems};
 use pipe_network::{Network, Weights};
-use pipe_nn::{ComputeDevice, Descent, DeviceFailure, Epoch, Head, PixelScale, Rows, Step, Tuning};
+use pipe_nn::{ComputeDevice, Descent, Epoch, Head, PixelScale, Rows, Step, Tuning};
 use pipe_store::{Digest, Hasher};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::params::{ClassWeight, Finetune, Keep, Norms, Tuner};
 use crate::features::{Pool, Precision, Variant, decode_features, run, side, stage};
 use crate::train::batches::{Batch, Batches};
+use crate::train::failure::of_device;
 use crate::train::head::{Beta, diverged_after, initial};
 use crate::train::history::History;
 
@@ -216,14 +217,6 @@ impl Training<'_> {
         let Collection { records, skipped, .. } = images.clone();
         let collection = Collection { records, items, meta: meta.json.clone(), skipped, parts: meta.parts.clone() };
         Ok((collection, meta))
-    }
-}
-
-fn of_device(failure: DeviceFailure) -> Failure {
-    let told = Failure::new("pipe::device", failure.to_string());
-    match failure {
-        DeviceFailure::OutOfMemory => told.param("batch_size").help("lower `batch_size`, or run with --device cpu"),
-        DeviceFailure::Other(_) => told.help("`pipe doctor` tries the device; --device cpu does without it"),
     }
 }
 
