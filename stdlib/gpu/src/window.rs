@@ -28,7 +28,7 @@ impl Window {
 #[cube]
 pub(crate) fn above(at: usize, offset: usize, places: usize, #[comptime] stride: usize) -> usize {
     let mut place = places;
-    if at >= offset && (at - offset) % stride == 0 {
+    if at >= offset && (at - offset) / stride * stride == at - offset {
         place = (at - offset) / stride;
     }
     place
