@@ -8,6 +8,9 @@ use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
 /// How often a device's memory was exhausted in this process.
 static EXHAUSTED: AtomicU64 = AtomicU64::new(0);
 
@@ -47,6 +50,13 @@ impl Moment {
     /// what is read may look whole.
     pub(crate) fn check(self) -> Result<(), DeviceFailure> {
         if EXHAUSTED.load(Ordering::SeqCst) > self.0 { Err(DeviceFailure::OutOfMemory) } else { Ok(()) }
+    }
+
+    /// The numbers of a tensor, row-major, once all work on it is done.
+    pub(crate) fn read<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Result<Vec<f32>, DeviceFailure> {
+        let data = tensor.try_into_data().map_err(|error| self.failure(&error))?;
+        self.check()?;
+        Ok(data.convert::<f32>().into_vec().unwrap_or_default())
     }
 
     /// Why work since then failed, from what Burn tells of it.

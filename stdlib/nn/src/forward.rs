@@ -79,9 +79,7 @@ impl<B: Operations> Forward<B> {
 
 /// The numbers of a map, the channels of each place one after another.
 fn numbers<B: Backend>(map: Tensor<B, 4>, since: Moment) -> Result<Vec<f32>, DeviceFailure> {
-    let data = map.permute([0, 2, 3, 1]).try_into_data().map_err(|error| since.failure(&error))?;
-    since.check()?;
-    Ok(data.convert::<f32>().into_vec().unwrap_or_default())
+    since.read(map.permute([0, 2, 3, 1]))
 }
 
 /// Weights that stay as they are.

@@ -220,11 +220,11 @@ fn train<B: AutodiffBackend>(
             linear = optimizer.step(adam.lr, linear, gradients);
             // The last step's, so that the device has this one to do meanwhile.
             if let Some((logits, labels)) = pending.replace((given, labels)) {
-                seen.add(&numbers(logits, began)?, &labels);
+                seen.add(&began.read(logits)?, &labels);
             }
         }
         if let Some((logits, labels)) = pending {
-            seen.add(&numbers(logits, began)?, &labels);
+            seen.add(&began.read(logits)?, &labels);
         }
         let held_out = validate(&linear.valid(), &held_out, began)?;
         let (train_loss, train_accuracy) = seen.means().unwrap_or_default();
@@ -250,7 +250,7 @@ fn validate<B: Backend>(
         return Ok(None);
     }
     let mut sums = Sums::default();
-    sums.add(&numbers(linear.forward(data.all()), began)?, data.rows.labels);
+    sums.add(&began.read(linear.forward(data.all()))?, data.rows.labels);
     Ok(sums.means())
 }
 
@@ -270,12 +270,6 @@ fn from_linear<B: Backend>(
     features: usize,
     began: Moment,
 ) -> Result<Head, DeviceFailure> {
-    let bias = linear.bias.as_ref().map(|bias| numbers(bias.val(), began)).transpose()?.unwrap_or_default();
-    Ok(Head { classes, features, weight: numbers(linear.weight.val().transpose(), began)?, bias })
-}
-
-fn numbers<B: Backend, const D: usize>(tensor: Tensor<B, D>, began: Moment) -> Result<Vec<f32>, DeviceFailure> {
-    let data = tensor.try_into_data().map_err(|error| began.failure(&error))?;
-    began.check()?;
-    Ok(data.convert::<f32>().into_vec().unwrap_or_default())
+    let bias = linear.bias.as_ref().map(|bias| began.read(bias.val())).transpose()?.unwrap_or_default();
+    Ok(Head { classes, features, weight: began.read(linear.weight.val().transpose())?, bias })
 }

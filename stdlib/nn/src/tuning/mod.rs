@@ -279,9 +279,7 @@ impl<B: Operations> Tuned<B> {
     /// Counts the logits that were still being computed.
     fn settle(&mut self) -> Result<(), DeviceFailure> {
         for (logits, labels) in std::mem::take(&mut self.pending) {
-            let data = logits.try_into_data().map_err(|error| self.began.failure(&error))?;
-            self.began.check()?;
-            self.sums.add(&data.convert::<f32>().into_vec::<f32>().unwrap_or_default(), &labels);
+            self.sums.add(&self.began.read(logits)?, &labels);
         }
         Ok(())
     }
