@@ -1,5 +1,7 @@
 //! `train.finetune` from the command line.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::common::Project;
@@ -83,23 +85,25 @@ fn the_best_epoch_is_kept() {
     assert!((found - best).abs() < 1e-5, "{found} and {best}");
 }
 
+/// The bytes of a network's tensors after an epoch with such params.
+fn tuned(yaml: &str, params: &str) -> BTreeMap<String, Vec<u8>> {
+    let project = Project::with(&yaml.replace("epochs: \"${epochs}\"", &format!("epochs: 1\n      {params}")));
+    project.ok(&["run", "tuned"]);
+    project.ok(&["restore", "tuned", "model"]);
+    let bytes = std::fs::read(project.path("model/backbone.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    file.tensors().into_iter().map(|(name, tensor)| (name, tensor.data().to_vec())).collect()
+}
+
 #[test]
 fn blocks_that_are_frozen_stay_as_they_are() {
-    let tensors = |freeze: &str| {
-        let project = Project::with(&PIPELINE.replace("epochs: \"${epochs}\"", &format!("epochs: 1\n      {freeze}")));
-        project.ok(&["run"]);
-        project.ok(&["restore", "tuned", "model"]);
-        let bytes = std::fs::read(project.path("model/backbone.safetensors")).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let all = file.tensors().into_iter().map(|(name, tensor)| (name, tensor.data().to_vec()));
-        all.collect::<std::collections::BTreeMap<_, _>>()
-    };
+    let tensors = |freeze: &str| tuned(PIPELINE, freeze);
     let (all, few) = (tensors(""), tensors("freeze: 4"));
     // Both started from the same random weights; the first convolution is trained in one of them.
     let names: Vec<&String> = all.keys().filter(|name| all[*name] != few[*name]).collect();
     assert!(names.len() > 10, "{names:?}");
     let untrained = tensors("freeze: 100");
-    let moved = |of: &std::collections::BTreeMap<String, Vec<u8>>| -> Vec<String> {
+    let moved = |of: &BTreeMap<String, Vec<u8>>| -> Vec<String> {
         of.keys().filter(|name| of[*name] != untrained[*name]).cloned().collect()
     };
     assert_eq!(moved(&all).len(), all.len(), "{:?}", moved(&all));
@@ -112,15 +116,9 @@ fn blocks_that_are_frozen_stay_as_they_are() {
 #[test]
 fn frozen_norms_keep_their_statistics() {
     let yaml = PIPELINE.replace("squeezenet1_1", "mobilenet_v3_small");
-    let project =
-        Project::with(&yaml.replace("epochs: \"${epochs}\"", "epochs: 1\n      norms: batch\n      freeze: 2"));
-    project.ok(&["run", "tuned"]);
-    project.ok(&["restore", "tuned", "model"]);
-    let bytes = std::fs::read(project.path("model/backbone.safetensors")).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tuned(&yaml, "norms: batch\n      freeze: 2");
     // They began with 0.
-    let has_moved =
-        |norm: &str| file.tensor(&format!("{norm}.running_mean")).unwrap().data().iter().any(|&byte| byte != 0);
+    let has_moved = |norm: &str| tensors[&format!("{norm}.running_mean")].iter().any(|&byte| byte != 0);
     for norm in ["features.0.1", "features.1.block.0.1", "features.1.block.2.1"] {
         assert!(!has_moved(norm), "{norm}");
     }

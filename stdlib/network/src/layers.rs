@@ -41,8 +41,8 @@ impl Network {
 
     /// What is wrong with a size that this network does not take.
     pub fn unfit(&self, height: usize, width: usize) -> UnfitImage {
-        let takes_one = self.trunk.iter().any(|block| matches!(block, Block::Tokens(_)));
-        UnfitImage { network: self.name.clone(), height, width, takes: takes_one.then_some(self.input_size) }
+        let takes = self.is_transformer().then_some(self.input_size);
+        UnfitImage { network: self.name.clone(), height, width, takes }
     }
 
     /// The layer behind them.

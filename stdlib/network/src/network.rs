@@ -42,6 +42,11 @@ impl Network {
         &self.trunk[..blocks]
     }
 
+    /// Whether places become tokens, beside one for the class.
+    pub(crate) fn is_transformer(&self) -> bool {
+        self.trunk.iter().any(|block| matches!(block, Block::Tokens(_)))
+    }
+
     /// The weights up to the features, in the order of the forward pass.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let mut specs = Vec::new();

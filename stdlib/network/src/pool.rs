@@ -18,7 +18,7 @@ impl Network {
     /// The network with other features, which no longer suit its classifier. `features` then counts the
     /// channels of a place.
     pub fn pooled(mut self, pool: Pool) -> Self {
-        let is_transformer = self.trunk.iter().any(|block| matches!(block, Block::Tokens(_)));
+        let is_transformer = self.is_transformer();
         let patches = || is_transformer.then_some(Block::PatchTokens).into_iter();
         match pool {
             Pool::Own => return self,
