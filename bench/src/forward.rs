@@ -12,6 +12,7 @@ use pipe_network::{Weights, network};
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::beside::median;
 use crate::machine::machine;
 use crate::report::Report;
 
@@ -127,7 +128,7 @@ fn compare(args: &Args, name: &str, work: Work, mut peer: Option<&mut Peer>) -> 
             rates.push(peer.rate(&job)?);
         }
     }
-    let medians: Vec<f64> = rates.into_iter().map(median).collect();
+    let medians: Vec<f64> = rates.into_iter().map(|rates| median(rates).unwrap_or_default()).collect();
     let best = |engine: &str| {
         let of_engine = settings.iter().zip(&medians[plans.len()..]).filter(|(setting, _)| setting.engine == engine);
         of_engine.map(|(setting, rate)| (*rate, setting.words.clone())).max_by(|one, other| one.0.total_cmp(&other.0))
@@ -203,11 +204,6 @@ fn rate(plan: &Arc<Plan>, work: Work, time: Duration) -> f64 {
         }
     });
     done.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// `bench/peers/forward.py`, waiting for work.

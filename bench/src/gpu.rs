@@ -1,25 +1,22 @@
 //! Features and training on a GPU beside PyTorch.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use pipe_network::{Network, Weights, network};
 use pipe_nn::{
-    Adam, Backbone, ComputeDevice, Descent, Head, HeadTraining, PixelScale, Precision, Rows, Step, Tuner, Tuning,
-    train_head,
+    Adam, Backbone, ComputeDevice, Descent, Head, HeadTraining, PixelScale, Rows, Step, Tuner, Tuning, train_head,
 };
 
+use crate::beside::{Beside, device, median, name, precision_of, told};
 use crate::machine::machine;
 use crate::report::Report;
 use crate::{Failure, photos, pipe};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// cuda, cuda:N, wgpu, wgpu:N or cpu; PyTorch takes its CPU beside the last three
-    #[arg(long, default_value = "cuda")]
-    device: String,
     /// The network
     #[arg(long, default_value = "efficientnet_b0")]
     network: String,
@@ -38,18 +35,8 @@ pub(crate) struct Args {
     /// Photos that are made for the way from photos to features
     #[arg(long, default_value_t = 8192)]
     photos: usize,
-    /// A Python with torch and torchvision that know the GPU
-    #[arg(long, default_value = "python3")]
-    python: PathBuf,
-    /// Measure pipe alone
-    #[arg(long)]
-    alone: bool,
-    /// Rounds, of which the median counts; both sides take turns
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Write the report into this file, between its marks
-    #[arg(long)]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// The rows of the article's train split, and the length of their features.
@@ -57,7 +44,7 @@ const ROWS: usize = 19_658;
 const FEATURES: usize = 1280;
 
 pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
-    let device = device(&args.device)?;
+    let device = device(&args.beside.device)?;
     let network = network(&args.network).ok_or_else(|| format!("no network {}", args.network))?;
     let mut rows = Vec::new();
     let wants = |what: &str| args.what.iter().any(|word| word == what);
@@ -95,45 +82,15 @@ pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
         args.network,
         name(device),
         machine(),
-        args.rounds,
+        args.beside.rounds,
         args.batch,
         args.batch / 4,
     ));
     report.table(&["what", "numbers", "pipe, a second", "PyTorch, a second", "pipe / PyTorch"], &rows);
-    match &args.write {
+    match &args.beside.write {
         Some(file) => report.write(file, "gpu"),
         None => Ok(()),
     }
-}
-
-pub(crate) fn device(text: &str) -> Result<ComputeDevice, Failure> {
-    let (family, number) = text.split_once(':').unwrap_or((text, "0"));
-    let number = number.parse()?;
-    Ok(match family {
-        "cuda" => ComputeDevice::cuda(number)?,
-        "wgpu" => ComputeDevice::wgpu(number)?,
-        "cpu" => ComputeDevice::Cpu,
-        _ => return Err(format!("no device {text}").into()),
-    })
-}
-
-pub(crate) fn name(device: ComputeDevice) -> String {
-    let all = match device {
-        ComputeDevice::Cuda(number) => pipe_nn::cuda_devices().ok().map(|all| (number, all)),
-        _ => None,
-    };
-    let told = all.and_then(|(number, all)| all.into_iter().nth(number));
-    told.map_or_else(|| device.to_string(), |info| info.text)
-}
-
-pub(crate) fn precision_of(text: &str) -> Result<Precision, Failure> {
-    Ok(match text {
-        "f32" => Precision::F32,
-        "tf32" => Precision::Tf32,
-        "f16" => Precision::F16,
-        "bf16" => Precision::Bf16,
-        _ => return Err(format!("no precision {text}").into()),
-    })
 }
 
 /// Both sides of a measurement, each as things a second.
@@ -144,9 +101,9 @@ fn compare(
     ours: &dyn Fn() -> Result<f64, Failure>,
 ) -> Result<Vec<String>, Failure> {
     let mut rates = [Vec::new(), Vec::new()];
-    for _ in 0..args.rounds {
+    for _ in 0..args.beside.rounds {
         rates[0].push(ours()?);
-        if !args.alone {
+        if !args.beside.alone {
             rates[1].push(theirs(args, what, precision, None)?);
         }
     }
@@ -155,9 +112,9 @@ fn compare(
 
 fn compare_photos(args: &Args, precision: &str, data: &Path) -> Result<Vec<String>, Failure> {
     let mut rates = [Vec::new(), Vec::new()];
-    for _ in 0..args.rounds {
+    for _ in 0..args.beside.rounds {
         rates[0].push(args.photos as f64 / of_photos(args, precision, data)?.as_secs_f64());
-        if !args.alone {
+        if !args.beside.alone {
             rates[1].push(theirs(args, "photos", precision, Some(data))?);
         }
     }
@@ -165,13 +122,9 @@ fn compare_photos(args: &Args, precision: &str, data: &Path) -> Result<Vec<Strin
 }
 
 fn row(what: &str, precision: &str, rates: [Vec<f64>; 2]) -> Vec<String> {
-    let [ours, theirs] = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied()
-    });
-    let text = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
-    let ratio = ours.zip(theirs).map_or_else(|| "-".to_owned(), |(ours, theirs)| format!("{:.2}", ours / theirs));
-    vec![what.to_owned(), precision.to_owned(), text(ours), text(theirs), ratio]
+    let [ours, theirs] = rates.map(median);
+    let ratio = ours.zip(theirs).map(|(ours, theirs)| ours / theirs);
+    vec![what.to_owned(), precision.to_owned(), told(ours, 1), told(theirs, 1), told(ratio, 2)]
 }
 
 /// Pixels that look like chance.
@@ -242,7 +195,7 @@ fn of_photos(args: &Args, precision: &str, data: &Path) -> Result<Duration, Fail
     fs::write(project.path().join("pipe.yaml"), text)?;
     let began = Instant::now();
     let ran = Command::new(pipe()?)
-        .args(["run", "--device", &args.device])
+        .args(["run", "--device", &args.beside.device])
         .env("PIPE_STORE", project.path().join("store"))
         .current_dir(project.path())
         .output()?;
@@ -257,8 +210,8 @@ fn of_photos(args: &Args, precision: &str, data: &Path) -> Result<Duration, Fail
 fn theirs(args: &Args, what: &str, precision: &str, data: Option<&Path>) -> Result<f64, Failure> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/gpu.py");
     let batch = if what == "tuning" { args.batch / 4 } else { args.batch };
-    let mut command = Command::new(&args.python);
-    command.arg(script).args([what, &args.device, precision, &args.network]);
+    let mut command = Command::new(&args.beside.python);
+    command.arg(script).args([what, &args.beside.device, precision, &args.network]);
     command.args([batch.to_string(), args.batches.to_string()]).args(data.map(|data| data.join("objects")));
     let out = command.output()?;
     let last = String::from_utf8_lossy(&out.stdout).lines().last().unwrap_or_default().trim().to_owned();

@@ -1,19 +1,16 @@
 //! Kernels for GPUs beside PyTorch's, shape by shape.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use pipe_nn::{Operation, Trial};
 
 use crate::Failure;
-use crate::gpu::{device, name, precision_of};
+use crate::beside::{Beside, device, median, name, precision_of, told};
 use crate::report::Report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// cuda, cuda:N, wgpu, wgpu:N or cpu; PyTorch takes its CPU beside the last three
-    #[arg(long, default_value = "cuda")]
-    device: String,
     /// Numbers to compute in
     #[arg(long, value_delimiter = ',', default_value = "f32,bf16")]
     precisions: Vec<String>,
@@ -23,18 +20,8 @@ pub(crate) struct Args {
     /// How often each operation is done in a measurement
     #[arg(long, default_value_t = 50)]
     times: usize,
-    /// A Python with torch that knows the GPU
-    #[arg(long, default_value = "python3")]
-    python: PathBuf,
-    /// Measure pipe alone
-    #[arg(long)]
-    alone: bool,
-    /// Rounds, of which the median counts; both sides take turns
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Write the report into this file, between its marks
-    #[arg(long)]
-    write: Option<PathBuf>,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 /// The depthwise convolutions of EfficientNet-B0 at 224 x 224 (Tan and Le 2019, table 1): channels, side of the
@@ -116,7 +103,7 @@ fn shape(trial: &Trial) -> String {
 }
 
 pub(crate) fn kernels(args: &Args) -> Result<(), Failure> {
-    let device = device(&args.device)?;
+    let device = device(&args.beside.device)?;
     let trials = trials(args.batch);
     let mut rows = Vec::new();
     for precision in &args.precisions {
@@ -126,21 +113,20 @@ pub(crate) fn kernels(args: &Args) -> Result<(), Failure> {
             continue;
         }
         let (mut ours, mut theirs) = (vec![Vec::new(); trials.len()], vec![Vec::new(); trials.len()]);
-        for _ in 0..args.rounds {
+        for _ in 0..args.beside.rounds {
             for (seen, (_, trial)) in ours.iter_mut().zip(&trials) {
                 let took = trial.time(device, numbers, args.times)?.as_secs_f64();
                 seen.push(1e6 * took / args.times as f64);
             }
-            if !args.alone {
+            if !args.beside.alone {
                 theirs.iter_mut().zip(of_torch(args, precision, &trials)?).for_each(|(seen, took)| seen.push(took));
             }
         }
         for (((name, trial), ours), theirs) in trials.iter().zip(ours).zip(theirs) {
-            let text = |took: Option<f64>| took.map_or_else(|| "-".to_owned(), |took| format!("{took:.1}"));
             let (ours, theirs) = (median(ours), median(theirs));
-            let ratio =
-                ours.zip(theirs).map_or_else(|| "-".to_owned(), |(ours, theirs)| format!("{:.2}", theirs / ours));
-            rows.push(vec![(*name).to_owned(), shape(trial), precision.clone(), text(ours), text(theirs), ratio]);
+            let ratio = ours.zip(theirs).map(|(ours, theirs)| theirs / ours);
+            let [ours, theirs, ratio] = [told(ours, 1), told(theirs, 1), told(ratio, 2)];
+            rows.push(vec![(*name).to_owned(), shape(trial), precision.clone(), ours, theirs, ratio]);
         }
     }
     let mut report = Report::default();
@@ -149,18 +135,13 @@ pub(crate) fn kernels(args: &Args) -> Result<(), Failure> {
          take turns; a ratio above 1 means that pipe's is faster.",
         name(device),
         args.batch,
-        args.rounds,
+        args.beside.rounds,
     ));
     report.table(&["operation", "maps", "numbers", "pipe, µs", "PyTorch, µs", "PyTorch / pipe"], &rows);
-    match &args.write {
+    match &args.beside.write {
         Some(file) => report.write(file, "kernels"),
         None => Ok(()),
     }
-}
-
-fn median(mut seen: Vec<f64>) -> Option<f64> {
-    seen.sort_by(f64::total_cmp);
-    seen.get(seen.len() / 2).copied()
 }
 
 /// Microseconds that PyTorch takes for each.
@@ -170,8 +151,11 @@ fn of_torch(args: &Args, precision: &str, trials: &[(&str, Trial)]) -> Result<Ve
         let Trial { channels, outputs, side, kernel, stride, .. } = trial;
         format!("{name},{channels},{outputs},{side},{kernel},{stride}")
     });
-    let mut command = Command::new(&args.python);
-    command.arg(script).args([&args.device, precision, &args.batch.to_string(), &args.times.to_string()]).args(all);
+    let mut command = Command::new(&args.beside.python);
+    command
+        .arg(script)
+        .args([&args.beside.device, precision, &args.batch.to_string(), &args.times.to_string()])
+        .args(all);
     let out = command.output()?;
     let told = String::from_utf8_lossy(&out.stdout);
     let took: Vec<f64> = told.lines().filter_map(|line| line.trim().parse().ok()).collect();

@@ -4,6 +4,7 @@
 //! tools take part where they are installed: `bench/peers/README.md` says how.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person")]
 
+mod beside;
 mod cache;
 mod command;
 mod features;
