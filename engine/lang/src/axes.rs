@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::elaborate::{Elaboration, Scope};
+use crate::elaborate::Elaboration;
 use crate::matrix::{AxisId, Combo, Relation};
 use crate::params::{At, MAX_COMBINATIONS};
 use crate::problem::Problem;
+use crate::scope::Scope;
 use crate::suggest;
 use crate::tree::{Key, Node, Tree};
 

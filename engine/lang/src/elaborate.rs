@@ -3,23 +3,24 @@
 //! One [`Scope`] a text that is used. Its nodes are taken in an order in which each comes after all
 //! it needs, so that what a node varies with is known when its readers ask.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
-use crate::check::{Given, Language, Outline};
 use crate::context::Context;
-use crate::declare::{Declaration, declaration};
 use crate::decode::plain;
-use crate::given;
-use crate::inputs::Wired;
-use crate::matrix::{AxisId, Relation};
+use crate::given::{self, Given};
+use crate::head::{self, Head, declared};
+use crate::language::Language;
+use crate::matrix::Relation;
 use crate::params::Params;
 use crate::pipeline::{Declared, Edge, Node, Off, Part};
 use crate::problem::{Collector, Problem};
-use crate::tree::{self, Key, Tree};
+use crate::scope::{Entity, Scope};
+use crate::tree::{Key, Tree};
+use crate::wired::Wired;
 use crate::{SourceId, Span};
 use pipe_spec::{ArtifactType, Port};
 
@@ -55,43 +56,6 @@ pub(crate) struct Draft {
     pub(crate) reads: Vec<(usize, Edge)>,
 }
 
-/// One text in use: its params, and what its names lead to.
-pub(crate) struct Scope {
-    /// What names in it begin with: nothing, or `train/`.
-    pub(crate) path: String,
-    pub(crate) rank: Vec<u32>,
-    pub(crate) params: Params,
-    /// What the nodes vary with that this text, and those around it, are used by: the outermost first.
-    pub(crate) ambients: Vec<Relation>,
-    /// Nodes and inputs by name; `None` for those with mistakes.
-    pub(crate) entities: HashMap<String, Option<Entity>>,
-    /// The names in the order of the text.
-    pub(crate) names: Vec<String>,
-}
-
-/// A node, a sub-pipeline or an input, to those who read it.
-#[derive(Clone)]
-pub(crate) struct Entity {
-    pub(crate) span: Span,
-    /// What it is, for a label.
-    pub(crate) what: String,
-    /// What it gives, the main output first.
-    pub(crate) outputs: Vec<(String, Wired)>,
-    /// Whether it may vary with more, since something that it reads has mistakes.
-    pub(crate) unsure: bool,
-}
-
-/// The keys of a pipeline's text.
-pub(crate) struct Head {
-    pub(crate) name: Option<String>,
-    pub(crate) doc: String,
-    pub(crate) declarations: Vec<Declaration>,
-    pub(crate) profiles: Vec<(Key, Vec<(Key, Tree)>)>,
-    pub(crate) inputs: Vec<(Key, ArtifactType)>,
-    pub(crate) outputs: Vec<(Key, Tree)>,
-    pub(crate) nodes: Vec<(Key, Tree)>,
-}
-
 /// What is known of a whole pipeline besides its graph.
 pub(crate) struct Parts {
     pub(crate) name: Option<String>,
@@ -101,9 +65,6 @@ pub(crate) struct Parts {
     pub(crate) profiles: Vec<String>,
     pub(crate) takes: Vec<(String, ArtifactType)>,
 }
-
-/// The keys at the top of a text.
-pub(crate) const KEYS: [&str; 7] = ["name", "doc", "params", "profiles", "inputs", "outputs", "nodes"];
 
 /// What is left when everything is put in.
 pub(crate) struct Finished {
@@ -123,7 +84,7 @@ impl<'a> Elaboration<'a> {
     /// Puts a whole pipeline together; `None` when it has no nodes to speak of.
     pub(crate) fn pipeline(&mut self, root: Tree, place: String, given: &Given) -> Option<Parts> {
         self.open.push(place);
-        let head = self.head(root)?;
+        let head = head::read(&mut self.cx, root)?;
         let mut params = Params::new(&head.declarations, Relation::constant(()));
         given::apply(&mut self.cx, &mut params, &head, given);
         for declaration in &head.declarations {
@@ -163,67 +124,10 @@ impl<'a> Elaboration<'a> {
             name,
             doc,
             values: values.into_iter().map(|(name, tree)| (name, plain(&tree))).collect(),
-            declared: declarations.into_iter().map(public).collect(),
+            declared: declarations.into_iter().map(declared).collect(),
             profiles: profiles.into_iter().map(|(key, _)| key.text).collect(),
             takes: inputs.into_iter().map(|(key, artifact)| (key.text, artifact)).collect(),
         })
-    }
-
-    /// What the head of a text says, whatever else is wrong with it.
-    pub(crate) fn outline(&mut self, root: Tree) -> Outline {
-        let Some(head) = self.head(root) else { return Outline::default() };
-        Outline {
-            doc: head.doc,
-            params: head.declarations.into_iter().map(public).collect(),
-            profiles: head.profiles.into_iter().map(|(key, _)| key.text).collect(),
-            nodes: head.nodes.into_iter().map(|(key, _)| key.text).collect(),
-        }
-    }
-
-    /// Reads the keys of a text; `None` when it has no nodes.
-    pub(crate) fn head(&mut self, root: Tree) -> Option<Head> {
-        let whole = root.span;
-        let cx = &mut self.cx;
-        let mut parts = cx.keys(root, "the pipeline", &KEYS)?;
-        let mut part = |name: &str| parts.remove(name);
-        let (params, profiles, inputs) = (part("params"), part("profiles"), part("inputs"));
-        let (outputs, nodes, name, doc) = (part("outputs"), part("nodes"), part("name"), part("doc"));
-        let entries = |cx: &mut Context<'_>, part: Option<(Key, Tree)>, what: &str| match part {
-            Some((_, tree)) => cx.entries(tree, what).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let declarations = entries(cx, params, "`params`");
-        let declarations = declarations.into_iter().filter_map(|(key, tree)| declaration(cx, key, tree)).collect();
-        let profiles = entries(cx, profiles, "`profiles`");
-        let profiles = profiles
-            .into_iter()
-            .filter_map(|(key, tree)| {
-                let values = cx.entries(tree, &format!("the profile `{}`", key.text))?;
-                Some((key, values))
-            })
-            .collect();
-        let inputs = entries(cx, inputs, "`inputs`");
-        let inputs = inputs.into_iter().filter_map(|(key, tree)| Some((key, artifact_type(cx, &tree)?))).collect();
-        let outputs = entries(cx, outputs, "`outputs`");
-        let name = name.and_then(|(_, tree)| cx.word(&tree, "`name`"));
-        let doc = doc.and_then(|(_, tree)| cx.word(&tree, "`doc`")).unwrap_or_default();
-        let Some((nodes_key, nodes)) = nodes else {
-            cx.problems.push(
-                Problem::new("pipe::missing_param", "the pipeline has no `nodes`", whole, "needed here")
-                    .help("add `nodes:` with at least one node; `pipe init` writes an example"),
-            );
-            return None;
-        };
-        let nodes = cx.entries(nodes, "`nodes`")?;
-        if nodes.is_empty() {
-            cx.problems.push(Problem::new(
-                "pipe::missing_param",
-                "`nodes` is empty",
-                nodes_key.span,
-                "add a node here",
-            ));
-        }
-        Some(Head { name, doc, declarations, profiles, inputs, outputs, nodes })
     }
 
     /// The named outputs of a text, each with what it leads to.
@@ -284,48 +188,6 @@ impl<'a> Elaboration<'a> {
         let parts = self.parts.into_iter().map(part).collect();
         Finished { problems: self.cx.problems, graph, off: self.off, environment: self.cx.asked, parts }
     }
-}
-
-impl Scope {
-    /// The combinations of these axes of what uses the text.
-    pub(crate) fn varying(&self, axes: &BTreeSet<AxisId>) -> Relation {
-        self.ambients.last().map_or_else(|| Relation::constant(()), |ambient| ambient.project(axes))
-    }
-
-    /// Whether what a reference names may vary with more than is known.
-    pub(crate) fn is_unsure(&self, reference: &Tree) -> bool {
-        let tree::Node::Scalar(scalar) = &reference.node else { return false };
-        let name = scalar.text.split(['.', '[']).next().unwrap_or_default();
-        matches!(self.entities.get(name), Some(Some(entity)) if entity.unsure)
-    }
-
-    /// Without the combinations that what uses the text leaves out.
-    pub(crate) fn restricted(&self, relation: Relation) -> Relation {
-        self.ambients.iter().fold(relation, |relation, ambient| relation.within(ambient))
-    }
-
-    /// Gives a name what it leads to.
-    pub(crate) fn add(&mut self, key: &Key, entity: Option<Entity>) {
-        self.names.push(key.text.clone());
-        self.entities.insert(key.text.clone(), entity);
-    }
-}
-
-fn public(declaration: Declaration) -> Declared {
-    let Declaration { key, default, shape, help } = declaration;
-    Declared { name: key.text, shape, default: default.as_ref().map(plain), help }
-}
-
-fn artifact_type(cx: &mut Context<'_>, tree: &Tree) -> Option<ArtifactType> {
-    let word = cx.word(tree, "an input's type")?;
-    let found = ArtifactType::ALL.into_iter().find(|artifact| artifact.to_string() == word);
-    if found.is_none() {
-        let names: Vec<String> = ArtifactType::ALL.iter().map(ToString::to_string).collect();
-        let help = crate::suggest::help(&word, "types of artifact", names.iter().map(String::as_str));
-        let message = format!("there is no type of artifact `{word}`");
-        cx.problems.push(Problem::new("pipe::wrong_type", message, tree.span, "not a type").help(help));
-    }
-    found
 }
 
 fn refuse_shared_exports(problems: &mut Collector, graph: &DiGraph<Node, Edge>) {

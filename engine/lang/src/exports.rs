@@ -1,12 +1,13 @@
 //! `export:`, outputs that are left as ordinary files.
 
-use crate::elaborate::{Elaboration, Scope};
-use crate::inputs::{Target, Wired};
+use crate::elaborate::Elaboration;
 use crate::params::At;
 use crate::pipeline::Export;
 use crate::problem::Problem;
+use crate::scope::Scope;
 use crate::suggest;
 use crate::tree::{Key, Node, Tree};
+use crate::wired::{Target, Wired};
 
 impl Elaboration<'_> {
     /// Which outputs go where: a path for the main one, or a mapping from outputs to paths.

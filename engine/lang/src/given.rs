@@ -1,14 +1,43 @@
 //! What is given to a pipeline from outside: profiles, files of params, and `--set`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::check::Given;
 use crate::context::Context;
-use crate::elaborate::Head;
+use crate::head::Head;
 use crate::params::Params;
 use crate::problem::{Collector, Problem};
 use crate::tree::{Key, Node, Tree};
 use crate::{SourceId, Sources, Span, reader, suggest};
+
+/// What is given to a pipeline from outside. What comes later overrides what comes before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Given {
+    /// The names of profiles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
+    /// Files of params.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<PathBuf>,
+    /// Settings, `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// The folder that relative paths in these start at.
+    pub here: PathBuf,
+}
+
+impl Given {
+    /// Whether nothing is given.
+    pub fn is_empty(&self) -> bool {
+        self.profiles.is_empty() && self.params.is_empty() && self.settings.is_empty()
+    }
+
+    /// As words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let profiles = self.profiles.iter().map(|name| format!("--profile {name}"));
+        let params = self.params.iter().map(|file| format!("--params {}", file.display()));
+        profiles.chain(params).chain(self.settings.iter().map(|setting| format!("--set {setting}"))).collect()
+    }
+}
 
 /// Overrides params by what is given.
 pub(crate) fn apply(cx: &mut Context<'_>, params: &mut Params, head: &Head, given: &Given) {

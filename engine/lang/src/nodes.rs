@@ -10,14 +10,16 @@ use crate::Span;
 use crate::axes::is_name;
 use crate::context::used;
 use crate::decode::Decoder;
-use crate::elaborate::{Draft, Elaboration, Entity, Scope};
-use crate::inputs::{Takes, Target, Targets, Wire, Wired, called_after};
+use crate::elaborate::{Draft, Elaboration};
+use crate::inputs::{Takes, Wire, called_after};
 use crate::matrix::{AxisId, Combo, Relation, Varying, written};
 use crate::params::{At, MAX_COMBINATIONS, asked_axes, size};
 use crate::pipeline::{Edge, Node, Off};
 use crate::problem::Problem;
+use crate::scope::{Entity, Scope};
 use crate::suggest;
 use crate::tree::{self, Key, Tree};
+use crate::wired::{Target, Targets, Wired};
 
 /// The keys of a node.
 pub(crate) const KEYS: [&str; 8] = ["kind", "uses", "with", "from", "when", "matrix", "keep", "export"];

@@ -6,16 +6,18 @@ use std::path::Path;
 use pipe_spec::{ArtifactType, Shape};
 use serde_json::Value;
 
-use crate::check::place;
-
-use crate::elaborate::{Elaboration, Entity, Head, Scope};
-use crate::inputs::{Takes, Target, Wired};
+use crate::elaborate::Elaboration;
+use crate::head::{self, Head};
+use crate::inputs::Takes;
 use crate::matrix::{AxisId, Relation, Varying};
 use crate::nodes::{Connected, Entry};
 use crate::params::{At, Params, asked_axes};
 use crate::pipeline::Off;
 use crate::problem::Problem;
+use crate::scope::{Entity, Scope};
+use crate::source::place;
 use crate::tree::{Node, Tree};
+use crate::wired::{Target, Wired};
 use crate::{SourceId, reader, suggest};
 
 /// Pipelines may be used by one another this deep.
@@ -48,7 +50,7 @@ impl Elaboration<'_> {
         let (since, drafts, off) = (self.cx.problems.len(), self.drafts.len(), self.off.len());
         let parts = self.parts.len();
         self.open.push(place);
-        let entity = self.head(root).and_then(|head| self.put_in(scope, entry, head, &uses));
+        let entity = head::read(&mut self.cx, root).and_then(|head| self.put_in(scope, entry, head, &uses));
         self.open.pop();
         if is_off {
             // What is switched off is put in to see what it would give, and taken out again.

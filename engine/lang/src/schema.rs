@@ -8,7 +8,7 @@ use pipe_spec::{ArtifactType, KindSpec};
 use serde_json::{Map, Value, json};
 
 use crate::declare;
-use crate::{Language, elaborate, nodes};
+use crate::{Language, head, nodes};
 
 /// What names of nodes are made of.
 const NAME: &str = r##"^[^\s!-,./:-@\[-^`{-~]+$"##;
@@ -52,7 +52,7 @@ pub fn schema(language: Language<'_>) -> Value {
         }),
         _ => doc(""),
     };
-    let properties: Map<String, Value> = elaborate::KEYS.iter().map(|&key| (key.to_owned(), top(key))).collect();
+    let properties: Map<String, Value> = head::KEYS.iter().map(|&key| (key.to_owned(), top(key))).collect();
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A pipeline of pipe",

@@ -99,3 +99,8 @@ impl Sources {
         format!("{}:{line}:{column}", source.name)
     }
 }
+
+/// What tells one file from another, however its path is written.
+pub(crate) fn place(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
