@@ -11,6 +11,7 @@ mod help;
 mod markdown;
 mod number;
 mod output;
+mod planned;
 mod program;
 mod progress;
 mod project;

@@ -4,7 +4,7 @@ use pipe_core::{PlannedNode, Status};
 use serde_json::{Value, json};
 
 use crate::args::{Format, QueryArgs};
-use crate::number::count;
+use crate::planned::detail;
 use crate::project::{Project, Settings};
 use crate::{Program, Stop, diagnostic, output, table};
 
@@ -32,23 +32,6 @@ pub(crate) fn plan(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
         .collect();
     diagnostic::print(&failed);
     if failed.is_empty() { Ok(()) } else { Err(Stop::Failed) }
-}
-
-pub(crate) fn detail(node: &PlannedNode) -> String {
-    let mut parts = Vec::new();
-    match &node.status {
-        Status::Run(reason) => parts.push(reason.clone()),
-        Status::Blocked(reason) => parts.push(reason.clone()),
-        Status::Failed(failure) => parts.push(failure.message().to_owned()),
-        Status::Cached => {}
-    }
-    if let Some((total, cached)) = node.items {
-        parts.push(format!("{} cached, {} to compute", count(cached), count(total - cached)));
-    }
-    if let Some(into) = &node.streams_into {
-        parts.push(format!("streams into `{into}`, not stored"));
-    }
-    parts.join("; ")
 }
 
 fn json_node(node: &PlannedNode) -> Value {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::args::{Format, QueryArgs};
 use crate::number::{bytes, count, counted};
+use crate::planned::detail;
 use crate::project::{Project, Settings};
 use crate::{Program, Stop, diagnostic, output, table};
 
@@ -37,7 +38,7 @@ pub(crate) fn status(program: &Program, args: &QueryArgs) -> Result<(), Stop> {
         .nodes
         .iter()
         .filter(|node| !matches!(node.status, Status::Cached))
-        .map(|node| vec![node.name.clone(), node.status.word().to_owned(), super::plan::detail(node)])
+        .map(|node| vec![node.name.clone(), node.status.word().to_owned(), detail(node)])
         .collect();
     if !rows.is_empty() {
         text.push('\n');

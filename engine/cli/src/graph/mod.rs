@@ -12,7 +12,7 @@ use pipe_lang::Pipeline;
 use pipe_spec::ArtifactType;
 use serde_json::{Value, json};
 
-use crate::commands::plan::detail;
+use crate::planned::detail;
 
 /// What is drawn.
 pub(crate) struct Picture {
