@@ -13,6 +13,7 @@ pub mod preprocess;
 pub mod process;
 pub mod split;
 pub mod train;
+mod watches;
 
 use pipe_core::Kinds;
 use pipe_spec::{ArtifactType, ShapeError};

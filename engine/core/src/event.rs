@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::NodeResult;
+use crate::{Load, NodeResult};
 use pipe_store::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,14 @@ pub enum Event {
         total: usize,
         /// Items that were in the store.
         reused: usize,
+    },
+    /// A node works on devices.
+    Load {
+        /// The node.
+        node: String,
+        /// How busy they are.
+        #[serde(flatten)]
+        load: Load,
     },
     /// A node fetches a file from the web.
     Download {

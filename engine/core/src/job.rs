@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pipe_store::{Digest, Store};
 
 use crate::graph::Graph;
-use crate::{Device, Event, Failure};
+use crate::{Device, Event, Failure, Load};
 
 /// Asks a run to stop. Clones share one switch.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +64,11 @@ impl Job<'_> {
     /// Tells that `done` of `total` items are done, `reused` of them found in the store.
     pub fn progress(&self, done: usize, total: usize, reused: usize) {
         (self.tell)(Event::Progress { node: self.node.clone(), done, total, reused });
+    }
+
+    /// Tells how busy the devices are; a few times a second is often enough.
+    pub fn load(&self, load: Load) {
+        (self.tell)(Event::Load { node: self.node.clone(), load });
     }
 
     /// Tells what an epoch of training gave.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Artifact, Checks, Failure, Inputs, Job, Model, Records};
+use crate::{Artifact, Checks, Failure, Inputs, Job, Load, Model, Records};
 
 /// What all kinds say of themselves. The struct's doc comment documents the kind, its fields' doc
 /// comments the params.
@@ -115,6 +115,11 @@ pub trait Stage: Send + Sync {
 
     /// A worker for one thread, which may use so many cores: more than one where there are fewer items.
     fn worker(&self, cores: usize) -> Box<dyn Worker>;
+
+    /// How busy its devices are, asked a few times a second while it works.
+    fn load(&self) -> Option<Load> {
+        None
+    }
 
     /// What it has to tell when all is done, kept as the node's log.
     fn log(&self) -> Option<Vec<u8>> {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pipe_store::{Digest, ItemEntry};
 
@@ -20,6 +21,9 @@ use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
 use crate::{Collection, Failure, ItemError, ItemFailure, Job, Meta, OnError, Pace, Records, Skipped, Stage, Worker};
+
+/// From one look at how busy devices are to the next.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// One map of a chain.
 pub(crate) struct Link<'a> {
@@ -106,6 +110,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
         thread::scope(|scope| {
             let results = spawn(scope, &stages, &starts, job);
             let mut done = reused;
+            let mut looked: Option<Instant> = None;
             for Moving { at, first, item } in results {
                 let key = last[missing[at]];
                 let through = item.as_ref().map_or_else(|broken| broken.stage.max(first), |_| links.len());
@@ -123,6 +128,10 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
                 }
                 done += 1;
                 job.progress(done, records.rows.len(), reused);
+                if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                    looked = Some(Instant::now());
+                    stages.iter().filter_map(|stage| stage.load()).for_each(|load| job.load(load));
+                }
             }
         });
         let finished = writer.finish();

@@ -66,6 +66,7 @@ struct Seen {
     looks: u32,
     busy: f64,
     memory: u64,
+    last: Option<DeviceUse>,
 }
 
 impl Watch {
@@ -82,12 +83,18 @@ impl Watch {
                     seen.looks += 1;
                     seen.busy += busy;
                     seen.memory = seen.memory.max(memory);
+                    seen.last = Some(DeviceUse { busy, memory });
                 }
                 thread::park_timeout(PAUSE);
             }
         };
         let thread = thread::Builder::new().name("nvml".to_owned()).spawn(look).ok()?;
         Some(Self { seen, has_ended, thread: Some(thread) })
+    }
+
+    /// What was seen at the last look; `None` before the first.
+    pub fn now(&self) -> Option<DeviceUse> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).last
     }
 
     /// What was seen until now; `None` before the first look.

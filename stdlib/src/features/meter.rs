@@ -46,6 +46,14 @@ impl Meter {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
     }
 
+    /// The part of the time in which nothing was computed; `None` before the first batch is done.
+    pub(super) fn waiting(&self) -> Option<f64> {
+        let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, last) = (count.first?, count.last?);
+        let all = last.duration_since(first).as_secs_f64().max(f64::EPSILON);
+        Some((1.0 - count.busy.as_secs_f64() / all).clamp(0.0, 1.0))
+    }
+
     /// In words; `None` where nothing was computed.
     pub(super) fn told(&self) -> Option<String> {
         let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pipe_core::{ItemError, Pace, Stage, Worker};
+use pipe_core::{ItemError, Load, Pace, Stage, Worker};
 use pipe_network::Network;
-use pipe_nn::{Backbone, ComputeDevice, DeviceFailure, PixelScale, Watch};
+use pipe_nn::{Backbone, ComputeDevice, DeviceFailure, PixelScale};
 
 use super::encode_features;
 use super::meter::Meter;
 use crate::preprocess::Pixels;
+use crate::watches::Watches;
 
 /// One batch is on its way to a GPU while it computes another.
 pub(super) const WORKERS: usize = 2;
@@ -23,7 +24,7 @@ pub(super) struct OnGpu {
     /// How many images a GPU takes at once: `batch`, until that is too many.
     fitting: Arc<AtomicUsize>,
     meter: Arc<Meter>,
-    watches: Vec<Watch>,
+    watches: Watches,
     /// Workers that were given out.
     workers: AtomicUsize,
 }
@@ -44,7 +45,7 @@ impl OnGpu {
             batch,
             fitting: Arc::new(AtomicUsize::new(batch)),
             meter: Arc::default(),
-            watches: devices.into_iter().filter_map(Watch::start).collect(),
+            watches: Watches::start(&devices),
             workers: AtomicUsize::new(0),
         }
     }
@@ -66,17 +67,17 @@ impl Stage for OnGpu {
         })
     }
 
+    fn load(&self) -> Option<Load> {
+        Some(self.watches.load(self.meter.waiting()?))
+    }
+
     fn log(&self) -> Option<Vec<u8>> {
         let mut told = self.meter.told()?;
         let fitting = self.fitting.load(Ordering::Relaxed);
         if fitting < self.batch {
             told += &format!("{} images at once were too many for the memory, so {fitting} were taken\n", self.batch);
         }
-        for used in self.watches.iter().filter_map(Watch::told) {
-            let gibibytes = used.memory as f64 / f64::from(1 << 30);
-            told +=
-                &format!("GPU busy {:.0} % of the time, {gibibytes:.1} GiB of its memory taken\n", 100.0 * used.busy);
-        }
+        told += &self.watches.told();
         Some(told.into_bytes())
     }
 }

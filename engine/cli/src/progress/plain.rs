@@ -44,7 +44,7 @@ impl Progress for Plain {
             Event::Note { node, text } => say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => say(&node_line(node, report, self.width)),
             Event::Finished { .. } => finished_line(event).iter().for_each(|line| say(line)),
-            Event::NodeStarted { .. } | Event::Epoch { .. } => {}
+            Event::NodeStarted { .. } | Event::Epoch { .. } | Event::Load { .. } => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use console::{StyledObject, style};
-use pipe_core::{Event, NodeReport, NodeStatus};
+use pipe_core::{Event, Load, NodeReport, NodeStatus};
 
 use crate::number::{bytes, count, counted, seconds};
 
@@ -68,6 +68,14 @@ pub(super) fn epoch_line(epoch: usize, epochs: usize, values: &BTreeMap<String, 
     let order = ["loss", "accuracy", "val_loss", "val_accuracy"];
     let named = order.iter().filter_map(|name| Some(format!("{name} {:.4}", values.get(*name)?)));
     format!("epoch {epoch}/{epochs}  {}", named.collect::<Vec<_>>().join("  "))
+}
+
+/// `GPU 87 %, 3.1 GiB, waiting 12 %`.
+pub(super) fn load_text(load: &Load) -> String {
+    let percent = |part: f64| format!("{:.0} %", 100.0 * part);
+    let busy = load.busy.map(|busy| format!("GPU {}", percent(busy)));
+    let waiting = format!("waiting {}", percent(load.waiting));
+    [busy, load.memory.map(bytes), Some(waiting)].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The last line of a run.

@@ -1,6 +1,6 @@
 //! A line a node, with a bar while it works on items.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,19 +8,36 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use pipe_core::Event;
 
 use super::Progress;
-use super::summary::{epoch_line, finished_line, name_width, node_line, waiting_line};
+use super::summary::{epoch_line, finished_line, load_text, name_width, node_line, waiting_line};
 
 pub(super) struct Terminal {
     bars: MultiProgress,
-    running: HashMap<String, ProgressBar>,
-    /// The nodes whose bar counts items.
-    over_items: HashSet<String>,
+    running: HashMap<String, Running>,
     width: usize,
+}
+
+/// A node that runs.
+struct Running {
+    bar: ProgressBar,
+    /// Whether the bar counts items.
+    is_over_items: bool,
+    /// What the last epoch gave.
+    epoch: String,
+    /// How busy devices are.
+    load: String,
+}
+
+impl Running {
+    fn show(&self) {
+        let texts = [self.load.as_str(), self.epoch.as_str()];
+        let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        self.bar.set_message(texts.join("  "));
+    }
 }
 
 impl Terminal {
     pub(super) fn new() -> Self {
-        Self { bars: MultiProgress::new(), running: HashMap::new(), over_items: HashSet::new(), width: 0 }
+        Self { bars: MultiProgress::new(), running: HashMap::new(), width: 0 }
     }
 
     fn say(&self, line: &str) {
@@ -38,14 +55,15 @@ impl Progress for Terminal {
                 bar.set_style(style("{spinner:.cyan} {prefix}  {wide_msg}"));
                 bar.set_prefix(format!("{node:<width$}", width = self.width));
                 bar.enable_steady_tick(Duration::from_millis(100));
-                self.running.insert(node.clone(), bar);
+                let (epoch, load) = (String::new(), String::new());
+                self.running.insert(node.clone(), Running { bar, is_over_items: false, epoch, load });
             }
             Event::Progress { node, done, total, reused } => {
-                let Some(bar) = self.running.get(node) else { return };
-                if !self.over_items.contains(node) {
-                    self.over_items.insert(node.clone());
+                let Some(Running { bar, is_over_items, .. }) = self.running.get_mut(node) else { return };
+                if !*is_over_items {
+                    *is_over_items = true;
                     bar.set_style(style(
-                        "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left",
+                        "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left  {msg}",
                     ));
                     bar.set_length(*total as u64);
                     bar.set_position(*reused as u64);
@@ -54,8 +72,13 @@ impl Progress for Terminal {
                 }
                 bar.set_position(*done as u64);
             }
+            Event::Load { node, load } => {
+                let Some(running) = self.running.get_mut(node) else { return };
+                running.load = load_text(load);
+                running.show();
+            }
             Event::Download { node, file, done, total } => {
-                let Some(bar) = self.running.get(node) else { return };
+                let Some(Running { bar, .. }) = self.running.get(node) else { return };
                 match total {
                     Some(total) if bar.length().is_none() => {
                         bar.set_style(style(
@@ -71,15 +94,14 @@ impl Progress for Terminal {
                 }
             }
             Event::Epoch { node, epoch, epochs, values } => {
-                if let Some(bar) = self.running.get(node) {
-                    bar.set_message(epoch_line(*epoch, *epochs, values));
-                }
+                let Some(running) = self.running.get_mut(node) else { return };
+                running.epoch = epoch_line(*epoch, *epochs, values);
+                running.show();
             }
             Event::Waiting { node } => self.say(&waiting_line(node)),
             Event::Note { node, text } => self.say(&format!("  {node}: {text}")),
             Event::NodeFinished { node, report } => {
-                self.over_items.remove(node);
-                if let Some(bar) = self.running.remove(node) {
+                if let Some(Running { bar, .. }) = self.running.remove(node) {
                     bar.finish_and_clear();
                 }
                 self.say(&node_line(node, report, self.width));
