@@ -11,6 +11,7 @@
 mod columns;
 mod convolution;
 mod depthwise;
+mod descent;
 mod function;
 mod launch;
 mod line;
@@ -24,6 +25,7 @@ mod window;
 
 pub use convolution::{convolve, convolve_backward};
 pub use depthwise::{depthwise, depthwise_backward, depthwise_weight_backward};
+pub use descent::{AdamWStep, SgdStep, adamw, blend, sgd};
 pub use line::{shift, shift_backward};
 pub use norm::{Norm, moments, normalize, normalize_backward};
 pub use pixels::images;

@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorPrimitive};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
-use pipe_gpu::{Norm, Products, Window};
+use pipe_gpu::{AdamWStep, Norm, Products, SgdStep, Window};
 use pipe_network::Activation;
 
 use super::{BatchNorm, Operations};
@@ -107,6 +107,28 @@ where
     fn depthwise_weight_backward(x: Tensor<Self, 4>, gradient: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
         tensor(pipe_gpu::depthwise_weight_backward(cube(x), cube(gradient), window))
     }
+
+    fn adamw(
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        kept: [Tensor<Self, 4>; 2],
+        step: AdamWStep,
+    ) -> [Tensor<Self, 4>; 3] {
+        pipe_gpu::adamw(cube(weight), cube(gradient), kept.map(cube), step).map(tensor)
+    }
+
+    fn sgd(
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        velocity: Tensor<Self, 4>,
+        step: SgdStep,
+    ) -> [Tensor<Self, 4>; 2] {
+        pipe_gpu::sgd(cube(weight), cube(gradient), cube(velocity), step).map(tensor)
+    }
+
+    fn blend(one: Tensor<Self, 4>, other: Tensor<Self, 4>, shares: [f32; 2]) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::blend(cube(one), cube(other), shares))
+    }
 }
 
 fn norm_of<R, F, I, B>(norm: &BatchNorm<CubeBackend<R, F, I, B>>) -> Norm<R>
@@ -147,7 +169,7 @@ mod tests {
     use burn::backend::{Flex, Wgpu};
     use burn::tensor::backend::Backend;
     use burn::tensor::{Tensor, TensorData};
-    use pipe_gpu::{Products, Window};
+    use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
     use pipe_network::Activation;
 
     use crate::ComputeDevice;
@@ -350,6 +372,26 @@ mod tests {
     fn products_of_matrices() {
         check("multiply", &Multiply(Products::Plain));
         check("multiply", &Multiply(Products::Exact));
+    }
+
+    struct Descend([usize; 4]);
+
+    impl Case for Descend {
+        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let each = |seed| maps::<B, 4>(seed, self.0, device);
+            let adamw = AdamWStep { keep: 0.99, betas: [0.9, 0.995], rate: 0.01, unbias: 20.0, eps: 1e-6 };
+            let sgd = SgdStep { lr: 0.1, momentum: 0.9, weight_decay: 0.01 };
+            let followed = B::adamw(each(19), each(20), [each(21), each(22) + 2.0], adamw);
+            let blended = B::blend(each(19), each(20), [0.9, 0.1]);
+            [&followed[..], &B::sgd(each(19), each(20), each(21), sgd)[..], &[blended][..]].concat()
+        }
+    }
+
+    #[test]
+    fn weights_follow_gradients() {
+        for shape in [[8, 6, 3, 3], [5, 1, 3, 3], [1, 10, 1, 1]] {
+            check("descend", &Descend(shape));
+        }
     }
 
     struct Pixels;

@@ -15,7 +15,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{ElementConversion, FloatDType, Int, Slice, Tensor, TensorData, TensorPrimitive};
-use pipe_gpu::{Products, Window};
+use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
 use pipe_network::Activation;
 
 /// Batch normalisation of maps with their own statistics, each part `[1, channels, 1, 1]`.
@@ -237,6 +237,36 @@ pub(crate) trait Operations: Backend {
         };
         let places = (0..kernel[0] * kernel[1]).map(place).collect();
         Tensor::cat(places, 2).reshape([channels, 1, kernel[0], kernel[1]])
+    }
+
+    /// A weight after a step of AdamW, with the running means of its gradient and of the gradient's square.
+    fn adamw(
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        [mean, square]: [Tensor<Self, 4>; 2],
+        step: AdamWStep,
+    ) -> [Tensor<Self, 4>; 3] {
+        let [of_mean, of_square] = step.betas;
+        let mean = mean * of_mean + gradient.clone() * (1.0 - of_mean);
+        let square = square * of_square + gradient.clone() * gradient * (1.0 - of_square);
+        let deviation = (square.clone() * step.unbias).sqrt() + step.eps;
+        [weight * step.keep - mean.clone() * step.rate / deviation, mean, square]
+    }
+
+    /// A weight after a step of stochastic gradient descent, with its velocity.
+    fn sgd(
+        weight: Tensor<Self, 4>,
+        gradient: Tensor<Self, 4>,
+        velocity: Tensor<Self, 4>,
+        step: SgdStep,
+    ) -> [Tensor<Self, 4>; 2] {
+        let velocity = velocity * step.momentum + gradient + weight.clone() * step.weight_decay;
+        [weight - velocity.clone() * step.lr, velocity]
+    }
+
+    /// `of_one * one + of_other * other`, number by number.
+    fn blend(one: Tensor<Self, 4>, other: Tensor<Self, 4>, [of_one, of_other]: [f32; 2]) -> Tensor<Self, 4> {
+        one * of_one + other * of_other
     }
 }
 

@@ -5,6 +5,7 @@
 //! are; on GPUs into one for each.
 
 mod course;
+mod descent;
 mod entry;
 mod statistics;
 
@@ -14,17 +15,15 @@ use std::fmt;
 #[cfg(feature = "wgpu")]
 use burn::backend::Wgpu;
 use burn::backend::cuda::CudaDevice;
-use burn::backend::{Autodiff, Cuda, Flex};
-use burn::module::{Module, Param};
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, GradientsParams, Optimizer, SgdConfig};
+use burn::backend::{Cuda, Flex};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
 use self::course::{Course, Parts};
+pub use self::descent::Descent;
+use self::descent::Optimizer;
 use self::entry::{Entry, Group, HEAD, entries, four};
 use self::statistics::together;
 use crate::failure::Moment;
@@ -37,23 +36,6 @@ use crate::{ComputeDevice, DeviceFailure, Head, PixelScale, Precision};
 const PART: usize = 8;
 /// How much of a running statistic each step replaces, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
-
-/// How weights follow gradients.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Descent {
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    AdamW {
-        /// Decay of the running means of the gradient and of its square.
-        betas: (f64, f64),
-        /// Added to the denominator.
-        eps: f64,
-    },
-    /// Stochastic gradient descent with this momentum, as PyTorch has it.
-    Sgd {
-        /// What stays of the last step, in 0..1.
-        momentum: f64,
-    },
-}
 
 /// How to train a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,26 +153,16 @@ impl fmt::Debug for Tuner {
     }
 }
 
-/// What one optimizer looks after.
-#[derive(Module, Debug)]
-struct Trained<B: Backend> {
-    tensors: Vec<Param<Tensor<B, 4>>>,
-}
-
 struct Tuned<B: Operations> {
     course: Course<B>,
-    /// Those of `Group::Decaying`, those of `Group::Kept`.
-    trained: [Trained<Autodiff<B>>; 2],
-    optimizers: [AnyOptimizer<B>; 2],
-    /// Those of `Group::Fixed`, running statistics among them.
-    fixed: Vec<Tensor<B, 4>>,
+    /// In the order of the entries.
+    tensors: Vec<Tensor<B, 4>>,
+    optimizer: Optimizer<B>,
     /// The logits of the last step, which the device may not have computed yet, with their labels.
     pending: Vec<(Tensor<B, 2>, Vec<usize>)>,
     sums: Sums,
     began: Moment,
 }
-
-type AnyOptimizer<B> = Box<dyn FnMut(f64, Trained<Autodiff<B>>, GradientsParams) -> Trained<Autodiff<B>> + Send>;
 
 /// What training starts from.
 struct Start<'a> {
@@ -213,15 +185,10 @@ impl<B: Operations> Tuned<B> {
             entries.push(Entry { name: (*name).to_owned(), shape, group });
         }
         numbers.extend([head.weight.clone(), head.bias.clone()]);
-        let (mut trained, mut fixed) = ([Vec::new(), Vec::new()], Vec::new());
-        for (entry, numbers) in entries.iter().zip(numbers) {
-            let tensor = Tensor::<B, 4>::from_data(TensorData::new(numbers, four(&entry.shape)), &devices[0]);
-            match entry.group {
-                Group::Fixed => fixed.push(tensor),
-                group => trained[group as usize].push(Param::from_tensor(Tensor::from_inner(tensor))),
-            }
-        }
-        let optimizers = [optimizer(&tuning.descent, tuning.weight_decay), optimizer(&tuning.descent, 0.0)];
+        let tensor = |(entry, numbers): (&Entry, _)| {
+            Tensor::from_data(TensorData::new::<f32, _>(numbers, four(&entry.shape)), &devices[0])
+        };
+        let tensors: Vec<Tensor<B, 4>> = entries.iter().zip(numbers).map(tensor).collect();
         Self {
             course: Course {
                 network: network.clone(),
@@ -234,44 +201,31 @@ impl<B: Operations> Tuned<B> {
                 products,
                 entries,
             },
-            trained: trained.map(|tensors| Trained { tensors }),
-            optimizers,
-            fixed,
+            optimizer: Optimizer::new(tuning.descent, tuning.weight_decay, tensors.len()),
+            tensors,
             pending: Vec::new(),
             sums: Sums::default(),
             began: Moment::now(),
         }
     }
 
-    /// Every tensor, in the order of the entries.
-    fn tensors(&self) -> Vec<Tensor<B, 4>> {
-        let mut groups = self.trained.iter().map(|group| group.tensors.iter().map(|param| param.val().inner()));
-        let (mut decaying, mut kept) = (groups.next(), groups.next());
-        let mut fixed = self.fixed.iter().cloned();
-        let next = |entry: &Entry| match entry.group {
-            Group::Decaying => decaying.as_mut()?.next(),
-            Group::Kept => kept.as_mut()?.next(),
-            Group::Fixed => fixed.next(),
-        };
-        self.course.entries.iter().filter_map(next).collect()
-    }
-
     /// Lets running statistics follow what norms saw.
     fn learn_statistics(&mut self, parts: Vec<Vec<Seen<B>>>) {
-        let fixed = self.course.entries.iter().filter(|entry| entry.group == Group::Fixed);
-        let places: BTreeMap<&str, usize> = fixed.enumerate().map(|(at, entry)| (entry.name.as_str(), at)).collect();
+        let entries = self.course.entries.iter().enumerate();
+        let places: BTreeMap<&str, usize> = entries.map(|(at, entry)| (entry.name.as_str(), at)).collect();
         for Seen { norm, mean, variance, values } in together(parts) {
             if values < 2 {
                 // One value has no variance to learn from.
                 continue;
             }
             // As in PyTorch, the running variance is the unbiased one.
-            let variance = variance * (values as f64 / (values as f64 - 1.0));
-            for (part, new) in [("running_mean", mean), ("running_var", variance)] {
+            let unbiased = values as f64 / (values as f64 - 1.0);
+            for (part, new, factor) in [("running_mean", mean, 1.0), ("running_var", variance, unbiased)] {
                 let Some(&at) = places.get(format!("{norm}.{part}").as_str()) else { continue };
-                let old = self.fixed[at].clone();
-                let new = new.reshape(old.dims()) * MOMENTUM;
-                self.fixed[at] = old * (1.0 - MOMENTUM) + new;
+                let old = self.tensors[at].clone();
+                let new = new.reshape(old.dims());
+                let shares = [1.0 - MOMENTUM, MOMENTUM * factor].map(|share| share as f32);
+                self.tensors[at] = B::blend(old, new, shares);
             }
         }
     }
@@ -291,7 +245,7 @@ impl<B: Operations> Tune for Tuned<B> {
             // What others did since the last step was settled is none of this one's.
             self.began = Moment::now();
         }
-        let parts = self.course.parts(&self.tensors(), step);
+        let parts = self.course.parts(&self.tensors, step);
         let rows = self.course.part_of(step.size);
         let mut sums: Vec<Option<Tensor<B, 4>>> = vec![None; self.course.entries.len()];
         let (mut logits, mut seen) = (Vec::new(), Vec::new());
@@ -306,18 +260,7 @@ impl<B: Operations> Tune for Tuned<B> {
             logits.push((given.logits, labels.to_vec()));
             seen.push(given.seen);
         }
-        let mut grouped: [Vec<Tensor<B, 4>>; 2] = [Vec::new(), Vec::new()];
-        for (entry, sum) in self.course.entries.iter().zip(sums).filter(|(entry, _)| entry.group != Group::Fixed) {
-            let zeros = || Tensor::zeros(four(&entry.shape), &self.course.devices[0]);
-            grouped[entry.group as usize].push(sum.unwrap_or_else(zeros));
-        }
-        for ((trained, optimizer), all) in self.trained.iter_mut().zip(&mut self.optimizers).zip(grouped) {
-            let mut gradients = GradientsParams::new();
-            for (param, gradient) in trained.tensors.iter().zip(all) {
-                gradients.register::<B, 4>(param.id, gradient);
-            }
-            *trained = optimizer(step.lr, trained.clone(), gradients);
-        }
+        self.optimizer.step(&self.course.entries, &mut self.tensors, sums, step.lr);
         self.learn_statistics(seen);
         // The last step's, so that the device has this one to do meanwhile.
         self.settle()?;
@@ -332,7 +275,7 @@ impl<B: Operations> Tune for Tuned<B> {
 
     fn weights(&self) -> Weights {
         let mut weights = Weights::default();
-        for (entry, tensor) in self.course.entries.iter().zip(self.tensors()) {
+        for (entry, tensor) in self.course.entries.iter().zip(&self.tensors) {
             if !HEAD.contains(&entry.name.as_str()) {
                 weights.insert(&entry.name, &entry.shape, numbers(tensor));
             }
@@ -341,32 +284,14 @@ impl<B: Operations> Tune for Tuned<B> {
     }
 
     fn head(&self) -> Head {
-        let all = self.tensors();
         let of = |name: &str| {
             let at = self.course.entries.iter().position(|entry| entry.name == name);
-            at.map(|at| numbers(all[at].clone())).unwrap_or_default()
+            at.map(|at| numbers(&self.tensors[at])).unwrap_or_default()
         };
         Head { classes: self.course.classes, features: self.course.features, weight: of(HEAD[0]), bias: of(HEAD[1]) }
     }
 }
 
-fn numbers<B: Backend>(tensor: Tensor<B, 4>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec().unwrap_or_default()
-}
-
-fn optimizer<B: Operations>(descent: &Descent, weight_decay: f64) -> AnyOptimizer<B> {
-    match *descent {
-        Descent::AdamW { betas, eps } => {
-            let config = AdamWConfig::new().with_beta_1(betas.0 as f32).with_beta_2(betas.1 as f32);
-            let config = config.with_epsilon(eps as f32).with_weight_decay(weight_decay as f32);
-            let mut optimizer = config.init();
-            Box::new(move |lr, trained, gradients| optimizer.step(lr, trained, gradients))
-        }
-        Descent::Sgd { momentum } => {
-            let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
-            let decay = (weight_decay > 0.0).then(|| WeightDecayConfig::new(weight_decay as f32));
-            let mut optimizer = SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay).init();
-            Box::new(move |lr, trained, gradients| optimizer.step(lr, trained, gradients))
-        }
-    }
+fn numbers<B: Backend>(tensor: &Tensor<B, 4>) -> Vec<f32> {
+    tensor.to_data().convert::<f32>().into_vec().unwrap_or_default()
 }
