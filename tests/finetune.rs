@@ -60,6 +60,20 @@ fn a_network_learns_and_is_cached() {
 }
 
 #[test]
+fn it_tells_how_long_it_waits() {
+    let project = Project::with(PIPELINE);
+    let ran = project.ok(&["run", "--set", "epochs=1", "--format", "json"]);
+    let events: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let loads: Vec<&Value> = events.iter().filter(|event| event["event"] == "load").collect();
+    assert!(!loads.is_empty(), "{}", ran.stdout);
+    for load in loads {
+        assert_eq!(load["node"], "tuned");
+        assert!((0.0..=1.0).contains(&load["waiting"].as_f64().unwrap()), "{load}");
+        assert!(load.get("busy").is_none(), "no GPU is asked: {load}");
+    }
+}
+
+#[test]
 fn chance_starts_where_the_seed_says_whatever_the_threads() {
     let digest = |words: &[&str]| {
         let event = Project::with(PIPELINE).finished(&[&["--set", "epochs=1"], words].concat());

@@ -384,10 +384,10 @@ fn blocks_count_as_in_the_papers() {
     for (name, blocks) in counts {
         let network = network(name).unwrap();
         assert_eq!(network.units.len(), blocks, "{name}");
-        assert!(network.first(blocks - 1).len() < network.trunk.len(), "{name}");
+        assert!(network.cut(blocks - 1)[0].trunk.len() < network.trunk.len(), "{name}");
     }
     for name in NETWORKS {
         let network = network(name).unwrap();
-        assert_eq!(network.first(usize::MAX).len(), network.trunk.len(), "{name}");
+        assert_eq!(network.cut(usize::MAX)[0].trunk.len(), network.trunk.len(), "{name}");
     }
 }

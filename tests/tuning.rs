@@ -1,10 +1,13 @@
 //! Fine-tuning against PyTorch: gradients, losses, running statistics.
 
+use std::sync::Arc;
+
 use crate::common::hashed::uniform;
 use crate::common::json_fixture;
 use crate::networks::weights;
-use pipe_network::{Weights, network};
-use pipe_nn::{ComputeDevice, Descent, Head, PixelScale, Precision, Step, Tuner, Tuning};
+use pipe_cpu::{Isa, Plan, Worker};
+use pipe_network::{Network, Weights, network};
+use pipe_nn::{ComputeDevice, Descent, Head, Images, PixelScale, Precision, Step, Tuner, Tuning};
 
 const ROWS: usize = 12;
 const SIDE: usize = 64;
@@ -15,6 +18,29 @@ const ADAMW: Descent = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
 /// Blocks that stay as they are, in the mode `partly`.
 const FREEZE: usize = 3;
 
+fn restored(model: &str) -> (Network, Weights) {
+    let described = json_fixture("backbones.json");
+    let network = network(model).unwrap();
+    let (weights, _) = weights(model, &described["networks"][model], &network);
+    let weights = weights.without_classifier(&network);
+    (network, weights)
+}
+
+fn head(model: &str, features: usize) -> Head {
+    let mut head = Head::zeros(CLASSES, features);
+    let uniform = uniform(&format!("tuning/{model}/head"), head.weight.len());
+    head.weight = uniform.into_iter().map(|u| (0.2 * (u - 0.5)) as f32).collect();
+    head
+}
+
+fn tuning(descent: Descent, weight_decay: f64, batch_statistics: bool, freeze: usize, threads: usize) -> Tuning {
+    Tuning { descent, weight_decay, batch_statistics, freeze, precision: Precision::F32, threads }
+}
+
+fn pixels(rows: usize) -> Vec<u8> {
+    uniform("tuning/pixels", rows * SIDE * SIDE * 3).into_iter().map(|u| (256.0 * u) as u8).collect()
+}
+
 fn tuner(
     model: &str,
     mode: &str,
@@ -23,16 +49,10 @@ fn tuner(
     devices: &[ComputeDevice],
     threads: usize,
 ) -> Tuner {
-    let described = json_fixture("backbones.json");
-    let network = network(model).unwrap();
-    let (weights, _) = weights(model, &described["networks"][model], &network);
-    let weights = weights.without_classifier(&network);
-    let mut head = Head::zeros(CLASSES, network.features);
-    let uniform = uniform(&format!("tuning/{model}/head"), head.weight.len());
-    head.weight = uniform.into_iter().map(|u| (0.2 * (u - 0.5)) as f32).collect();
-    let (batch_statistics, freeze) = (mode != "frozen", if mode == "partly" { FREEZE } else { 0 });
-    let tuning = Tuning { descent, weight_decay, batch_statistics, freeze, precision: Precision::F32, threads };
-    Tuner::new(&network, &weights, &head, SCALE, &tuning, devices)
+    let (network, weights) = restored(model);
+    let freeze = if mode == "partly" { FREEZE } else { 0 };
+    let tuning = tuning(descent, weight_decay, mode != "frozen", freeze, threads);
+    Tuner::new(&network, &weights, &head(model, network.features), SCALE, &tuning, devices)
 }
 
 fn step(tuner: &mut Tuner, lr: f64) -> f64 {
@@ -41,12 +61,15 @@ fn step(tuner: &mut Tuner, lr: f64) -> f64 {
 
 /// A step of the first rows.
 fn step_of(tuner: &mut Tuner, rows: usize, lr: f64) -> f64 {
-    let pixels: Vec<u8> =
-        uniform("tuning/pixels", rows * SIDE * SIDE * 3).into_iter().map(|u| (256.0 * u) as u8).collect();
+    step_on(tuner, Images::Pixels(&pixels(rows)), [rows, SIDE, SIDE], lr)
+}
+
+/// A step of rows of that count, height and width.
+fn step_on(tuner: &mut Tuner, images: Images<'_>, size: [usize; 3], lr: f64) -> f64 {
+    let rows = size[0];
     let labels: Vec<usize> = (0..rows).map(|row| row % CLASSES).collect();
     let weights: Vec<f32> = uniform("tuning/weights", rows).into_iter().map(|u| (0.5 + u) as f32).collect();
-    let size = [rows, SIDE, SIDE];
-    tuner.step(&Step { pixels: &pixels, size, labels: &labels, weights: &weights, dropout: None, lr }).unwrap();
+    tuner.step(&Step { images, size, labels: &labels, weights: &weights, dropout: None, lr }).unwrap();
     tuner.seen().unwrap().unwrap().0
 }
 
@@ -123,6 +146,40 @@ fn mobilenet_tunes_as_in_pytorch() {
 #[test]
 fn frozen_blocks_stay_as_in_pytorch() {
     check("mobilenet_v3_small", "partly", ComputeDevice::Cpu);
+}
+
+/// What frozen blocks give may be computed before: the rest learns from it what it learns within the whole.
+#[test]
+fn the_rest_of_a_network_learns_from_the_maps_before_it() {
+    for model in ["mobilenet_v3_small", "squeezenet1_1", "convnext_tiny"] {
+        let (network, weights) = restored(model);
+        let [first, rest] = network.cut(FREEZE);
+        let plan = Plan::new(&first, &weights, SIDE, SIDE, Isa::best()).unwrap();
+        let mut worker = Worker::new(Arc::new(plan), 1);
+        let pixels = pixels(ROWS);
+        let maps = pixels.chunks(SIDE * SIDE * 3).flat_map(|photo| {
+            worker.features(|channel, y, row| {
+                for (x, out) in row.iter_mut().enumerate() {
+                    let value = f32::from(photo[(y * SIDE + x) * 3 + channel]) / 255.0;
+                    *out = (value - SCALE.mean[channel]) / SCALE.std[channel];
+                }
+            })
+        });
+        let maps: Vec<f32> = maps.collect();
+        let [_, height, width] = first.feature_map(SIDE, SIDE).unwrap();
+        let losses = |network: &Network, freeze: usize, images: Images<'_>, [height, width]: [usize; 2]| -> Vec<f64> {
+            let tuning = tuning(ADAMW, 0.05, false, freeze, 2);
+            let head = head(model, network.features);
+            let mut tuner = Tuner::new(network, &weights, &head, SCALE, &tuning, &[ComputeDevice::Cpu]);
+            (0..3).map(|_| step_on(&mut tuner, images, [ROWS, height, width], 1e-3)).collect()
+        };
+        let whole = losses(&network, FREEZE, Images::Pixels(&pixels), [SIDE, SIDE]);
+        let behind = losses(&rest, 0, Images::Maps(&maps), [height, width]);
+        assert!((whole[2] - whole[0]).abs() > 1e-2, "{model}: {whole:?}");
+        for (whole, behind) in whole.iter().zip(&behind) {
+            assert!((whole - behind).abs() < 1e-4 * whole, "{model}: {behind}, as a whole {whole}");
+        }
+    }
 }
 
 #[test]

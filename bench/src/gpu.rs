@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use pipe_network::{Network, Weights, network};
 use pipe_nn::{
-    Adam, Backbone, ComputeDevice, Descent, Head, HeadTraining, PixelScale, Rows, Step, Tuner, Tuning, train_head,
+    Adam, Backbone, ComputeDevice, Descent, Head, HeadTraining, Images, PixelScale, Rows, Step, Tuner, Tuning,
+    train_head,
 };
 
 use crate::beside::{Beside, device, median, name, precision_of, told};
@@ -153,7 +154,7 @@ fn tuning(args: &Args, network: &Network, device: ComputeDevice, precision: &str
     let (pixels, labels) = (pixels(count, side), (0..count).map(|row| row % 2).collect::<Vec<_>>());
     let ones = vec![1.0; count];
     let size = [count, side, side];
-    let step = Step { pixels: &pixels, size, labels: &labels, weights: &ones, dropout: None, lr: 1e-4 };
+    let step = Step { images: Images::Pixels(&pixels), size, labels: &labels, weights: &ones, dropout: None, lr: 1e-4 };
     tuner.step(&step)?;
     tuner.seen()?;
     let began = Instant::now();

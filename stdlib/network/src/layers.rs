@@ -21,7 +21,7 @@ pub struct LayerRow {
 }
 
 /// Channels, height, width.
-pub(crate) type Map = [usize; 3];
+type Map = [usize; 3];
 
 impl Network {
     /// The layers that have weights up to the features, for an image of `height` x `width` pixels.
@@ -56,8 +56,10 @@ impl Network {
         table.rows.pop()
     }
 
-    /// Channels, height and width of the features.
-    pub(crate) fn feature_map(&self, height: usize, width: usize) -> Option<Map> {
+    /// Channels, height and width of the features, for an image of `height` x `width` pixels.
+    ///
+    /// `None` as in [`Network::layers`].
+    pub fn feature_map(&self, height: usize, width: usize) -> Option<Map> {
         self.table(height, width).map(|(.., features)| features)
     }
 

@@ -36,10 +36,17 @@ pub enum Classifier {
 }
 
 impl Network {
-    /// The first of the trunk's blocks, so many as the paper counts them; all where there are fewer.
-    pub fn first(&self, count: usize) -> &[Block] {
-        let blocks: usize = self.units.iter().take(count).sum();
-        &self.trunk[..blocks]
+    /// The network up to the maps behind its first blocks, so many as its paper counts them (all where there
+    /// are fewer), and the rest of it, which takes these maps.
+    pub fn cut(&self, count: usize) -> [Self; 2] {
+        let (first, left) = self.units.split_at(count.min(self.units.len()));
+        let (before, behind) = self.trunk.split_at(first.iter().sum());
+        let part =
+            |trunk: &[Block], units: &[usize]| Self { trunk: trunk.to_vec(), units: units.to_vec(), ..self.clone() };
+        let mut first = Self { head: Vec::new(), ..part(before, first) };
+        let side = self.input_size;
+        first.features = first.feature_map(side, side).map_or(0, |[channels, ..]| channels);
+        [first, part(behind, left)]
     }
 
     /// Whether places become tokens, beside one for the class.

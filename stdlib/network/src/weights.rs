@@ -122,6 +122,11 @@ impl Weights {
         self.0.insert(name.to_owned(), (shape.to_vec(), numbers));
     }
 
+    /// Adds tensors; those of a name that was there take its place.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// As a safetensors file.
     ///
     /// # Errors

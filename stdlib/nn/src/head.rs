@@ -95,15 +95,6 @@ impl Head {
         features.chunks_exact(self.features).flat_map(|row| probabilities(&self.logits(row))).collect()
     }
 
-    /// Mean cross-entropy in nats, and accuracy; `None` without rows.
-    pub fn mean_loss(&self, rows: Rows<'_>) -> Option<(f64, f64)> {
-        let mut sums = Sums::default();
-        for (row, &label) in rows.features.chunks_exact(self.features).zip(rows.labels) {
-            sums.add_row(&self.logits(row), label);
-        }
-        sums.means()
-    }
-
     fn logits(&self, row: &[f32]) -> Vec<f64> {
         let dot = |weight: &[f32]| -> f64 { weight.iter().zip(row).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum() };
         self.weight
@@ -111,6 +102,32 @@ impl Head {
             .zip(&self.bias)
             .map(|(weight, bias)| dot(weight) + f64::from(*bias))
             .collect()
+    }
+}
+
+/// Loss and accuracy of a head over rows that come in parts.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    head: &'a Head,
+    sums: Sums,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Of no rows yet.
+    pub fn of(head: &'a Head) -> Self {
+        Self { head, sums: Sums::default() }
+    }
+
+    /// Counts rows in.
+    pub fn add(&mut self, rows: Rows<'_>) {
+        for (row, &label) in rows.features.chunks_exact(self.head.features).zip(rows.labels) {
+            self.sums.add_row(&self.head.logits(row), label);
+        }
+    }
+
+    /// Mean cross-entropy in nats, and accuracy; `None` without rows.
+    pub fn means(&self) -> Option<(f64, f64)> {
+        self.sums.means()
     }
 }
 

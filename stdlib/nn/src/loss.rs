@@ -22,7 +22,7 @@ pub(crate) fn losses<B: Backend>(logits: Tensor<B, 2>, labels: &[usize], device:
 }
 
 /// Loss and hits over rows.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Sums {
     loss: f64,
     hits: usize,

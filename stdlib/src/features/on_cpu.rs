@@ -7,7 +7,7 @@ use pipe_cpu::{Isa, Plan};
 use pipe_network::{Network, Weights};
 
 use super::encode_features;
-use super::normalize::Scaling;
+use super::normalize::{Normalize, Scaling};
 use crate::preprocess::Pixels;
 
 /// A network with its weights.
@@ -31,14 +31,52 @@ impl Shared {
         *last = Some(Arc::clone(&plan));
         Ok(plan)
     }
+
+    /// What the network makes of an image, with a worker that is made where there is none for that size.
+    fn features(
+        &self,
+        image: &Pixels,
+        worker: &mut Option<pipe_cpu::Worker>,
+        cores: usize,
+    ) -> Result<Vec<f32>, ItemError> {
+        let (height, width) = (image.height, image.width);
+        if worker.as_ref().is_none_or(|worker| worker.size() != (height, width)) {
+            *worker = Some(pipe_cpu::Worker::new(self.plan(height, width)?, cores));
+        }
+        let Some(worker) = worker else { return Err("no worker".into()) };
+        let row_bytes = 3 * width;
+        Ok(worker.features(|channel, y, row| {
+            self.scaling.channel(channel, &image.rgb[y * row_bytes..][..row_bytes], row);
+        }))
+    }
 }
 
 /// The network, shared by the workers.
-pub(super) struct OnCpu(Arc<Shared>);
+pub(crate) struct OnCpu {
+    shared: Arc<Shared>,
+    /// Those of `OnCpu::features` that nobody uses now.
+    idle: Mutex<Vec<pipe_cpu::Worker>>,
+}
 
 impl OnCpu {
-    pub(super) fn new(network: Network, weights: Weights, scaling: Scaling) -> Self {
-        Self(Arc::new(Shared { network, weights, scaling, plan: Mutex::new(None) }))
+    pub(crate) fn new(network: Network, weights: Weights, normalize: &Normalize) -> Self {
+        let (mean, std) = normalize.mean_and_std();
+        let shared = Shared { network, weights, scaling: Scaling::new(mean, std), plan: Mutex::default() };
+        Self { shared: Arc::new(shared), idle: Mutex::default() }
+    }
+
+    /// Whether there are kernels for all of it, in images of that size.
+    pub(crate) fn takes(&self, height: usize, width: usize) -> bool {
+        self.shared.plan(height, width).is_ok()
+    }
+
+    /// What the network makes of an image, for a thread that brings no worker.
+    pub(crate) fn features(&self, image: &Pixels) -> Result<Vec<f32>, ItemError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worker = idle().pop();
+        let features = self.shared.features(image, &mut worker, 1);
+        idle().extend(worker);
+        features
     }
 }
 
@@ -48,7 +86,7 @@ impl Stage for OnCpu {
     }
 
     fn worker(&self, cores: usize) -> Box<dyn Worker> {
-        Box::new(Computing { shared: Arc::clone(&self.0), cores, worker: None })
+        Box::new(Computing { shared: Arc::clone(&self.shared), cores, worker: None })
     }
 }
 
@@ -61,23 +99,10 @@ struct Computing {
 
 impl Worker for Computing {
     fn map(&mut self, items: Vec<Vec<u8>>) -> Vec<Result<Vec<u8>, ItemError>> {
-        items.iter().map(|item| self.features(item)).collect()
-    }
-}
-
-impl Computing {
-    fn features(&mut self, item: &[u8]) -> Result<Vec<u8>, ItemError> {
-        let image = Pixels::decode(item).ok_or("not an item of pixels")?;
-        let size = (image.height, image.width);
-        if self.worker.as_ref().is_none_or(|worker| worker.size() != size) {
-            self.worker = Some(pipe_cpu::Worker::new(self.shared.plan(image.height, image.width)?, self.cores));
-        }
-        let Some(worker) = &mut self.worker else { return Err("no worker".into()) };
-        let row_bytes = 3 * image.width;
-        let scaling = &self.shared.scaling;
-        let features = worker.features(|channel, y, row| {
-            scaling.channel(channel, &image.rgb[y * row_bytes..][..row_bytes], row);
-        });
-        Ok(encode_features(&features))
+        let features = |item: Vec<u8>| {
+            let image = Pixels::decode(&item).ok_or("not an item of pixels")?;
+            Ok(encode_features(&self.shared.features(&image, &mut self.worker, self.cores)?))
+        };
+        items.into_iter().map(features).collect()
     }
 }

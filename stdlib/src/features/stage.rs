@@ -11,7 +11,7 @@ use pipe_nn::{Backbone, ComputeDevice, PixelScale, Precision, batch_size};
 
 use super::contract::Contract;
 use super::model::Model;
-use super::normalize::{Normalize, Scaling};
+use super::normalize::Normalize;
 use super::on_cpu::OnCpu;
 use super::on_gpu::{OnGpu, WORKERS};
 use super::weights::WeightsFrom;
@@ -28,10 +28,10 @@ pub(crate) fn stage(
     devices: &[ComputeDevice],
     side: usize,
 ) -> Result<Box<dyn Stage>, Failure> {
-    let (mean, std) = normalize.mean_and_std();
     if devices == [ComputeDevice::Cpu] {
-        return Ok(Box::new(OnCpu::new(network, weights, Scaling::new(mean, std))));
+        return Ok(Box::new(OnCpu::new(network, weights, normalize)));
     }
+    let (mean, std) = normalize.mean_and_std();
     let memory = devices.iter().filter_map(|device| device.memory()).min();
     let batch = match wanted_batch()? {
         Some(batch) => batch,

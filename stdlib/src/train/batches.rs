@@ -2,11 +2,13 @@
 
 use pipe_core::{Failure, StoredItems};
 use pipe_network::Network;
+use pipe_nn::Images;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::augment::Augment;
+use super::frozen::Frozen;
 use crate::preprocess::Pixels;
 
 /// The streams of chance beside those of the rows, which begin at 0.
@@ -25,6 +27,8 @@ pub(super) struct Batches<'a> {
     pub(super) augment: Augment,
     pub(super) dropout: f64,
     pub(super) network: &'a Network,
+    /// What makes maps of photos before they are put together.
+    pub(super) frozen: Option<&'a Frozen>,
     pub(super) batch_size: usize,
     pub(super) seed: u64,
     pub(super) threads: usize,
@@ -32,12 +36,27 @@ pub(super) struct Batches<'a> {
 
 /// Rows of one step.
 pub(super) struct Batch {
-    pub(super) pixels: Vec<u8>,
+    images: Numbers,
     /// Count, height, width.
     pub(super) size: [usize; 3],
     pub(super) labels: Vec<usize>,
     pub(super) weights: Vec<f32>,
     pub(super) dropout: Option<Vec<f32>>,
+}
+
+/// Pixels, or what frozen blocks made of them.
+enum Numbers {
+    Pixels(Vec<u8>),
+    Maps(Vec<f32>),
+}
+
+impl Batch {
+    pub(super) fn images(&self) -> Images<'_> {
+        match &self.images {
+            Numbers::Pixels(pixels) => Images::Pixels(pixels),
+            Numbers::Maps(maps) => Images::Maps(maps),
+        }
+    }
 }
 
 impl Batches<'_> {
@@ -52,12 +71,15 @@ impl Batches<'_> {
         order.shuffle(&mut self.chance(epoch, ORDER));
         let mut dropping = self.chance(epoch, DROPOUT);
         for rows in order.chunks(self.batch_size) {
-            let photo = |at: usize, item: Vec<u8>| -> Result<Pixels, String> {
+            let photo = |at: usize, item: Vec<u8>| -> Result<(Pixels, Option<Vec<f32>>), String> {
                 let pixels = Pixels::decode(&item).ok_or("not an item of pixels")?;
-                self.augment.apply(pixels, &mut self.chance(epoch, rows[at] as u64))
+                let photo = self.augment.apply(pixels, &mut self.chance(epoch, rows[at] as u64))?;
+                let maps = self.frozen.map(|frozen| frozen.maps(&photo)).transpose();
+                Ok((photo, maps.map_err(|error| error.reason)?))
             };
-            let photos: Result<Vec<Pixels>, String> = self.items.map(rows, self.threads, photo)?.into_iter().collect();
+            let photos: Result<Vec<_>, String> = self.items.map(rows, self.threads, photo)?.into_iter().collect();
             let photos = photos.map_err(|reason| Failure::new("pipe::data", reason))?;
+            let (photos, maps): (Vec<Pixels>, Vec<Option<Vec<f32>>>) = photos.into_iter().unzip();
             let Some((height, width)) = photos.first().map(|photo| (photo.height, photo.width)) else { continue };
             if photos.iter().any(|photo| (photo.height, photo.width) != (height, width)) {
                 return Err(Failure::new("pipe::data", "the images have different sizes")
@@ -67,10 +89,14 @@ impl Batches<'_> {
                 Failure::new("pipe::data", unfit.to_string())
                     .help("give the `preprocess.image` before it another `size`")
             })?;
+            let ([height, width], images) = match self.frozen.and_then(|frozen| frozen.size(height, width)) {
+                Some(size) => (size, Numbers::Maps(maps.into_iter().flatten().flatten().collect())),
+                None => ([height, width], Numbers::Pixels(photos.into_iter().flat_map(|photo| photo.rgb).collect())),
+            };
             let labels: Vec<usize> = rows.iter().map(|&row| self.labels[row]).collect();
             let batch = Batch {
                 size: [rows.len(), height, width],
-                pixels: photos.into_iter().flat_map(|photo| photo.rgb).collect(),
+                images,
                 weights: labels.iter().map(|&label| self.class_weights[label]).collect(),
                 labels,
                 dropout: self.factors(rows.len(), &mut dropping),

@@ -4,6 +4,7 @@ mod augment;
 mod batches;
 mod failure;
 mod finetune;
+mod frozen;
 mod head;
 mod history;
 mod model;

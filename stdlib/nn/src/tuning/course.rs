@@ -12,7 +12,7 @@ use pipe_gpu::Products;
 use pipe_network::{Conv, Network, Norm};
 
 use super::entry::{Entry, Group, HEAD};
-use super::{Step, Tuning};
+use super::{Images, Step, Tuning};
 use crate::backbone::training_batch;
 use crate::layer::{After, Convolution, Noted, Seen, apply};
 use crate::loss::losses;
@@ -75,7 +75,7 @@ impl<B: Operations> Course<B> {
             let from = starts[at];
             let to = (from + rows).min(count);
             let part = Step {
-                pixels: &step.pixels[from * height * width * 3..to * height * width * 3],
+                images: step.images.rows(from..to, count),
                 size: [to - from, height, width],
                 labels: &step.labels[from..to],
                 weights: &step.weights[from..to],
@@ -130,7 +130,14 @@ impl<B: Operations> Course<B> {
             precision: self.tuning.precision,
             products: self.products,
         };
-        let images = pixels::images::<A<B>>(part.pixels, part.size, &self.scale, device);
+        let images = match part.images {
+            Images::Pixels(pixels) => pixels::images(pixels, part.size, &self.scale, device),
+            Images::Maps(maps) => {
+                let [_, height, width] = part.size;
+                let shape = [count, height, width, maps.len() / (count * height * width)];
+                Tensor::<A<B>, 4>::from_data(TensorData::new(maps.to_vec(), shape), device).permute([0, 3, 1, 2])
+            }
+        };
         let images = live.rounded(images);
         let trunk = apply(&live.layers(&self.network.trunk), images);
         let features = apply(&live.layers(&self.network.head), trunk);

@@ -32,10 +32,10 @@ pub(super) fn four(shape: &[usize]) -> [usize; 4] {
 
 /// The tensors of a network whose first blocks are frozen.
 pub(super) fn entries(network: &Network, freeze: usize) -> Vec<Entry> {
-    let frozen = Network { trunk: network.first(freeze).to_vec(), head: Vec::new(), ..network.clone() }.tensors();
+    let [frozen, _] = network.cut(freeze).map(|part| part.tensors().len());
     let group = |at: usize, role: Role| match role {
         Role::RunningMean | Role::RunningVariance => Group::Fixed,
-        _ if at < frozen.len() => Group::Fixed,
+        _ if at < frozen => Group::Fixed,
         Role::Weight { .. } => Group::Decaying,
         Role::Scale | Role::Bias => Group::Kept,
     };

@@ -11,6 +11,7 @@ mod statistics;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 #[cfg(feature = "wgpu")]
 use burn::backend::Wgpu;
@@ -54,11 +55,31 @@ pub struct Tuning {
     pub threads: usize,
 }
 
+/// What a network learns from.
+#[derive(Debug, Clone, Copy)]
+pub enum Images<'a> {
+    /// Pixels `[count, height, width, 3]`, row-major.
+    Pixels(&'a [u8]),
+    /// What the blocks before a network made of them, `[count, height, width, channels]`, row-major.
+    Maps(&'a [f32]),
+}
+
+impl Images<'_> {
+    /// Those of some of `count` rows.
+    fn rows(&self, rows: Range<usize>, count: usize) -> Self {
+        let places = |length: usize| rows.start * (length / count)..rows.end * (length / count);
+        match self {
+            Self::Pixels(pixels) => Self::Pixels(&pixels[places(pixels.len())]),
+            Self::Maps(maps) => Self::Maps(&maps[places(maps.len())]),
+        }
+    }
+}
+
 /// Rows of one step.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// `[count, height, width, 3]`, row-major.
-    pub pixels: &'a [u8],
+    /// What is learned from.
+    pub images: Images<'a>,
     /// Count, height, width.
     pub size: [usize; 3],
     /// A class index a row.

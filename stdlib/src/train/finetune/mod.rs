@@ -1,5 +1,6 @@
 //! `train.finetune`.
 
+mod meter;
 mod params;
 mod training;
 

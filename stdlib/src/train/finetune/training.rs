@@ -1,27 +1,26 @@
 //! A training, from the first step to what is kept of it.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::sync_channel;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use pipe_core::{Collection, Failure, Job, Meta, Records, Split, StoredItems};
 use pipe_network::{Network, Weights};
-use pipe_nn::{ComputeDevice, Descent, Epoch, Head, PixelScale, Rows, Step, Tuning};
+use pipe_nn::{ComputeDevice, Descent, Epoch, Evaluation, Head, PixelScale, Rows, Step, Tuning};
 use pipe_store::{Digest, Hasher};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use serde_json::json;
 
+use super::meter::Meter;
 use super::params::{ClassWeight, Finetune, Keep, Norms, Tuner};
 use crate::features::{Pool, Precision, Variant, decode_features, run, side, stage};
 use crate::train::batches::{Batch, Batches};
 use crate::train::failure::of_device;
+use crate::train::frozen::Frozen;
 use crate::train::head::{Beta, diverged_after, initial};
 use crate::train::history::History;
 
-/// Batches that wait for the device, at most.
-const WAITING: usize = 2;
+/// Photos whose features are in memory at once, at most.
+const CHUNK: usize = 4096;
 
 /// The rows by what they are for, as numbers of items.
 pub(super) struct Data {
@@ -86,8 +85,12 @@ impl Training<'_> {
             precision: params.precision.of_network(),
             threads: self.job.threads,
         };
-        let mut tuner =
-            pipe_nn::Tuner::new(self.network, &weights, &head, PixelScale { mean, std }, &tuning, self.devices);
+        let frozen = self.frozen(&weights);
+        let (network, tuning) = match &frozen {
+            Some(frozen) => (&frozen.rest, Tuning { freeze: 0, ..tuning }),
+            None => (self.network, tuning),
+        };
+        let mut tuner = pipe_nn::Tuner::new(network, &weights, &head, PixelScale { mean, std }, &tuning, self.devices);
         drop(weights);
         let class_weights = self.class_weights(records.classes.len());
         let batches = Batches {
@@ -98,13 +101,14 @@ impl Training<'_> {
             augment: params.augment,
             dropout: params.dropout,
             network: self.network,
+            frozen: frozen.as_ref(),
             batch_size: params.batch_size as usize,
             seed: u64::from(params.seed),
             threads: self.job.threads,
         };
         let (epochs, steps) = (params.epochs as usize, batches.steps());
         let warmup = (params.warmup_epochs * steps as f64).round() as usize;
-        let mut meter = Meter::default();
+        let mut meter = Meter::new(self.devices);
         let mut history = History::default();
         let mut kept: Option<Tuned> = None;
         for epoch in 0..epochs {
@@ -113,7 +117,7 @@ impl Training<'_> {
             let mut learn = |batch: Batch| {
                 let factor = params.schedule.factor(epoch * steps + at, epochs * steps, warmup);
                 let done = tuner.step(&Step {
-                    pixels: &batch.pixels,
+                    images: batch.images(),
                     size: batch.size,
                     labels: &batch.labels,
                     weights: &batch.weights,
@@ -126,7 +130,7 @@ impl Training<'_> {
                 failed = done.err();
                 failed.is_none() && self.job.checkpoint().is_ok()
             };
-            meter.epoch(&batches, epoch, &mut learn)?;
+            meter.epoch(&batches, epoch, self.job, &mut learn)?;
             self.job.checkpoint()?;
             let seen = failed.map_or_else(|| tuner.seen(), Err);
             let (train_loss, train_accuracy) = seen.map_err(of_device)?.unwrap_or_default();
@@ -134,6 +138,10 @@ impl Training<'_> {
                 return Err(diverged_after(epoch + 1));
             }
             let (weights, head) = (tuner.weights(), tuner.head());
+            let weights = match &frozen {
+                Some(frozen) => frozen.with(weights),
+                None => weights,
+            };
             let held_out = self.validate(&weights, &head)?;
             // The losses above are those before each step; the last one may have gone too far.
             let is_finite = head.weight.iter().chain(&head.bias).all(|number| number.is_finite());
@@ -169,24 +177,41 @@ impl Training<'_> {
         }
     }
 
-    /// The features of some rows.
-    fn apply(&self, weights: &Weights, rows: &[usize]) -> Result<Vec<Vec<u8>>, Failure> {
+    /// The blocks that stay as they are, where they need not go through training: on the CPU.
+    fn frozen(&self, weights: &Weights) -> Option<Frozen> {
+        let params = self.params;
+        let side = side(self.images, self.network);
+        let frozen = || Frozen::new(self.network, weights, &params.normalize, params.freeze as usize, side);
+        (self.devices == [ComputeDevice::Cpu]).then(frozen).flatten()
+    }
+
+    /// Gives the features of some rows to `take`, in their order, with the rows: not all at once.
+    fn apply(
+        &self,
+        weights: &Weights,
+        rows: &[usize],
+        take: &mut dyn FnMut(&[usize], Vec<Vec<u8>>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let (network, side) = (self.network.clone(), side(self.images, self.network));
         let precision = pipe_nn::Precision::F32;
         let stage = stage(network, weights.clone(), &self.params.normalize, precision, self.devices, side)?;
-        run(stage.as_ref(), self.items, rows, self.job)
+        rows.chunks(CHUNK).try_for_each(|rows| take(rows, run(stage.as_ref(), self.items, rows, self.job)?))
     }
 
     /// Loss and accuracy on the validation rows.
     fn validate(&self, weights: &Weights, head: &Head) -> Result<Option<(f64, f64)>, Failure> {
-        let rows = &self.data.validation;
-        if rows.is_empty() {
+        if self.data.validation.is_empty() {
             // No network need be put on a device for nothing.
             return Ok(None);
         }
-        let features: Vec<f32> = self.apply(weights, rows)?.iter().flat_map(|item| decode_features(item)).collect();
-        let labels: Vec<usize> = rows.iter().map(|&row| self.data.labels[row]).collect();
-        Ok(head.mean_loss(Rows { features: &features, labels: &labels }))
+        let mut evaluation = Evaluation::of(head);
+        self.apply(weights, &self.data.validation, &mut |rows, items| {
+            let features: Vec<f32> = items.iter().flat_map(|item| decode_features(item)).collect();
+            let labels: Vec<usize> = rows.iter().map(|&row| self.data.labels[row]).collect();
+            evaluation.add(Rows { features: &features, labels: &labels });
+            Ok(())
+        })?;
+        Ok(evaluation.means())
     }
 
     /// The features of every row, and how they are made.
@@ -210,59 +235,15 @@ impl Training<'_> {
         let rows: Vec<usize> = (0..images.items.len()).collect();
         let mut writer = self.job.store.item_writer();
         let mut items = Vec::with_capacity(rows.len());
-        for (features, image) in self.apply(&tuned.weights, &rows)?.into_iter().zip(&images.items) {
-            items.push(writer.put(key(image), &features)?);
-        }
+        self.apply(&tuned.weights, &rows, &mut |rows, features| {
+            for (features, &row) in features.iter().zip(rows) {
+                items.push(writer.put(key(&images.items[row]), features)?);
+            }
+            Ok(())
+        })?;
         writer.finish()?;
         let Collection { records, skipped, .. } = images.clone();
         let collection = Collection { records, items, meta: meta.json.clone(), skipped, parts: meta.parts.clone() };
         Ok((collection, meta))
-    }
-}
-
-/// How long training waited for photos.
-#[derive(Default)]
-struct Meter {
-    waiting: Duration,
-    working: Duration,
-}
-
-impl Meter {
-    /// Goes through an epoch: one thread puts batches together, this one learns from them.
-    fn epoch(
-        &mut self,
-        batches: &Batches<'_>,
-        epoch: usize,
-        learn: &mut dyn FnMut(Batch) -> bool,
-    ) -> Result<(), Failure> {
-        let (send, receive) = sync_channel(WAITING);
-        thread::scope(|scope| {
-            let loader = scope.spawn(move || batches.each(epoch, &mut |batch| send.send(batch).is_ok()));
-            let mut since = Instant::now();
-            for batch in &receive {
-                self.waiting += since.elapsed();
-                since = Instant::now();
-                let go_on = learn(batch);
-                self.working += since.elapsed();
-                if !go_on {
-                    break;
-                }
-                since = Instant::now();
-            }
-            drop(receive);
-            loader
-                .join()
-                .unwrap_or_else(|_| Err(Failure::new("pipe::internal", "the thread that reads photos panicked")))
-        })
-    }
-
-    fn told(&self, photos: usize) -> String {
-        let all = (self.waiting + self.working).as_secs_f64().max(f64::EPSILON);
-        let waiting = 100.0 * self.waiting.as_secs_f64() / all;
-        format!(
-            "{photos} photos in {all:.1} s, {:.0} a second; training {:.0} % of the time, waiting for photos {waiting:.0} %\n",
-            photos as f64 / all,
-            100.0 - waiting
-        )
     }
 }
