@@ -18,6 +18,8 @@ pub(crate) fn activate<N: Size>(z: Vector<f32, N>, #[comptime] activation: Activ
         Activation::Silu => z * sigmoid::<N>(z),
         Activation::HardSwish => z * hard_sigmoid::<N>(z),
         Activation::Gelu => z * below::<N>(z),
+        Activation::Sigmoid => sigmoid::<N>(z),
+        Activation::HardSigmoid => hard_sigmoid::<N>(z),
     }
 }
 
@@ -41,6 +43,14 @@ pub(crate) fn slope<N: Size>(z: Vector<f32, N>, #[comptime] activation: Activati
             let inner = z * Vector::new(1.0 / 3.0) + Vector::new(0.5);
             let inner = select_many(z.greater_than(Vector::new(-3.0)), inner, zero);
             select_many(z.less_than(Vector::new(3.0)), inner, one)
+        }
+        Activation::Sigmoid => {
+            let gate = sigmoid::<N>(z);
+            gate * (one - gate)
+        }
+        Activation::HardSigmoid => {
+            let sixth = select_many(z.greater_than(Vector::new(-3.0)), Vector::new(1.0 / 6.0), zero);
+            select_many(z.less_than(Vector::new(3.0)), sixth, zero)
         }
         Activation::Gelu => {
             // The density of the normal distribution: e^(-z^2 / 2) / sqrt(2 pi).

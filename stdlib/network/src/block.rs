@@ -121,8 +121,8 @@ pub struct SqueezeExcite {
     pub squeezed: usize,
     /// The activation between.
     pub activation: Activation,
-    /// What makes weights of the outputs.
-    pub gate: Gate,
+    /// What makes weights in 0..=1 of the outputs.
+    pub gate: Activation,
 }
 
 /// Self-attention with several heads (Vaswani et al. 2017), PyTorch's `MultiheadAttention`.
@@ -178,11 +178,6 @@ pub enum Activation {
     HardSwish,
     /// `x * (1 + erf(x / sqrt(2))) / 2`.
     Gelu,
-}
-
-/// A function from any number to a weight in 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
     /// `min(max(x + 3, 0), 6) / 6`.
@@ -270,7 +265,7 @@ impl SqueezeExcite {
     pub fn convs(&self) -> [Conv; 2] {
         [
             Conv::new(format!("{}.fc1", self.name), self.channels, self.squeezed, 1).activation(self.activation),
-            Conv::new(format!("{}.fc2", self.name), self.squeezed, self.channels, 1),
+            Conv::new(format!("{}.fc2", self.name), self.squeezed, self.channels, 1).activation(self.gate),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! EfficientNet (Tan and Le 2019) and EfficientNetV2 (Tan and Le 2021).
 
-use crate::block::{Activation, Block, Conv, Gate, Linear, SqueezeExcite};
+use crate::block::{Activation, Block, Conv, Linear, SqueezeExcite};
 use crate::network::{CLASSES, Classifier, Network};
 use crate::trunk::Trunk;
 
@@ -127,7 +127,7 @@ impl Builder {
             // A quarter of what enters the block, not of what is inside it.
             squeezed: (inputs / 4).max(1),
             activation: ACTIVATION,
-            gate: Gate::Sigmoid,
+            gate: Activation::Sigmoid,
         }));
         body.push(self.project(&step(body.len()), wide, outputs));
         trunk.join(body, stride == 1 && inputs == outputs);

@@ -25,8 +25,7 @@ mod vit;
 mod weights;
 
 pub use block::{
-    Activation, Attention, Block, Conv, Gate, LayerNorm, Linear, MaxPool, Norm, Padding, Residual, SqueezeExcite,
-    Tokens,
+    Activation, Attention, Block, Conv, LayerNorm, Linear, MaxPool, Norm, Padding, Residual, SqueezeExcite, Tokens,
 };
 pub use catalog::{NETWORKS, network};
 pub use error::{UnfitImage, WeightProblem, WeightsError};

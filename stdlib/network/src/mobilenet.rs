@@ -1,6 +1,6 @@
 //! MobileNetV2 (Sandler et al. 2018) and MobileNetV3 (Howard et al. 2019).
 
-use crate::block::{Activation, Block, Conv, Gate, Linear, SqueezeExcite};
+use crate::block::{Activation, Block, Conv, Linear, SqueezeExcite};
 use crate::efficientnet::divisible;
 use crate::network::{CLASSES, Classifier, Network};
 use crate::trunk::Trunk;
@@ -124,7 +124,7 @@ fn v3(name: &str, rows: &[Row], features: usize) -> Network {
                 channels: wide,
                 squeezed: divisible((wide / 4) as f64),
                 activation: RE,
-                gate: Gate::HardSigmoid,
+                gate: Activation::HardSigmoid,
             }));
         }
         body.push(Block::Conv(normed(step(body.len()), wide, outputs, 1, Activation::Identity)));

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{hard_sigmoid, sigmoid, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::PadMode;
 use pipe_gpu::{Products, Window};
-use pipe_network::{Activation, Conv, Gate, MaxPool, Norm};
+use pipe_network::{Activation, Conv, MaxPool, Norm};
 
 use crate::operations::{BatchNorm, Operations};
 
@@ -18,7 +18,7 @@ pub(crate) enum Layer<B: Backend> {
     Linear(Dense<B>),
     Norm(Scale<B>, f32),
     MaxPool(MaxPool),
-    SqueezeExcite([Convolution<B>; 2], Gate),
+    SqueezeExcite([Convolution<B>; 2]),
     Attention(Box<Heads<B>>),
     Residual {
         body: Vec<Layer<B>>,
@@ -165,13 +165,9 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
             off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()
         }
         Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
-        Layer::SqueezeExcite([squeeze, excite], gate) => {
-            let gates = excite.apply(squeeze.apply(B::average(x.clone())));
-            let gates = match gate {
-                Gate::Sigmoid => sigmoid(gates),
-                Gate::HardSigmoid => hard_sigmoid(gates, 1.0 / 6.0, 0.5),
-            };
-            B::weigh(x, gates)
+        Layer::SqueezeExcite([squeeze, excite]) => {
+            let weights = excite.apply(squeeze.apply(B::average(x.clone())));
+            B::weigh(x, weights)
         }
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {

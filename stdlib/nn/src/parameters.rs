@@ -30,7 +30,7 @@ pub(crate) trait Parameters<B: Backend> {
             Block::Linear(linear) => Layer::Linear(self.linear(linear)),
             Block::LayerNorm(norm) => Layer::Norm(self.scale(norm), norm.epsilon),
             Block::MaxPool(pool) => Layer::MaxPool(*pool),
-            Block::SqueezeExcite(block) => Layer::SqueezeExcite(block.convs().map(|conv| self.conv(&conv)), block.gate),
+            Block::SqueezeExcite(block) => Layer::SqueezeExcite(block.convs().map(|conv| self.conv(&conv))),
             Block::Attention(attention) => Layer::Attention(Box::new(self.heads(attention))),
             Block::Residual(residual) => Layer::Residual {
                 body: self.layers(&residual.body),

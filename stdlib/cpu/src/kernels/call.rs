@@ -1,6 +1,6 @@
 //! The kernels as safe functions over a view of the memory: all that they touch is checked there.
 
-use pipe_network::{Activation, Gate};
+use pipe_network::Activation;
 
 use super::depthwise::{self, LARGEST};
 use super::gemm::{self, Epilogue, Tap};
@@ -84,7 +84,7 @@ pub(crate) struct Excite<'a> {
     pub(crate) blocks: usize,
     pub(crate) squeezed: usize,
     pub(crate) activation: Activation,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Activation,
     pub(crate) pool: usize,
     pub(crate) pixels: usize,
     pub(crate) squeeze: &'a [f32],

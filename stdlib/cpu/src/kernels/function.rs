@@ -1,6 +1,6 @@
 //! Elementwise functions over vectors.
 
-use pipe_network::{Activation, Gate};
+use pipe_network::Activation;
 
 use super::simd::Simd;
 
@@ -74,14 +74,7 @@ pub(super) unsafe fn activate<S: Simd>(activation: Activation, x: S) -> S {
             let half = x.mul(S::splat(0.5));
             half.mul_add(erf(x.mul(S::splat(std::f32::consts::FRAC_1_SQRT_2))), half)
         }
-    }
-}
-
-/// A weight in 0..=1 of each lane.
-#[inline(always)]
-pub(super) unsafe fn gate<S: Simd>(gate: Gate, x: S) -> S {
-    match gate {
-        Gate::Sigmoid => times_sigmoid(x, S::splat(1.0)),
-        Gate::HardSigmoid => hard_sigmoid(x),
+        Activation::Sigmoid => times_sigmoid(x, S::splat(1.0)),
+        Activation::HardSigmoid => hard_sigmoid(x),
     }
 }

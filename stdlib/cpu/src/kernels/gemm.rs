@@ -206,6 +206,8 @@ impl Cursor {
             Activation::Silu => self.write_with::<S, SILU>(product, done),
             Activation::HardSwish => self.write_with::<S, HARD_SWISH>(product, done),
             Activation::Gelu => self.write_with::<S, GELU>(product, done),
+            Activation::Sigmoid => self.write_with::<S, SIGMOID>(product, done),
+            Activation::HardSigmoid => self.write_with::<S, HARD_SIGMOID>(product, done),
         }
     }
 
@@ -292,6 +294,8 @@ const RELU6: u8 = 2;
 const SILU: u8 = 3;
 const HARD_SWISH: u8 = 4;
 const GELU: u8 = 5;
+const SIGMOID: u8 = 6;
+const HARD_SIGMOID: u8 = 7;
 
 #[inline(always)]
 const fn activation(number: u8) -> Activation {
@@ -301,6 +305,8 @@ const fn activation(number: u8) -> Activation {
         SILU => Activation::Silu,
         HARD_SWISH => Activation::HardSwish,
         GELU => Activation::Gelu,
+        SIGMOID => Activation::Sigmoid,
+        HARD_SIGMOID => Activation::HardSigmoid,
         _ => Activation::Identity,
     }
 }
@@ -318,6 +324,8 @@ fn limits(activation: Activation) -> Option<[f32; 2]> {
         Activation::Identity => Some([f32::NEG_INFINITY, f32::INFINITY]),
         Activation::Relu => Some([0.0, f32::INFINITY]),
         Activation::Relu6 => Some([0.0, 6.0]),
-        Activation::Silu | Activation::HardSwish | Activation::Gelu => None,
+        Activation::Silu | Activation::HardSwish | Activation::Gelu | Activation::Sigmoid | Activation::HardSigmoid => {
+            None
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! What goes through memory once: pools, norms, gates, softmax.
 
-use pipe_network::{Activation, Gate};
+use pipe_network::Activation;
 
-use super::function::{activate, exp, gate};
+use super::function::{activate, exp};
 use super::simd::{LANES, Simd, greatest, sum};
 
 /// The dense layers of squeeze-excite; weights `[squeezed][channels]`, both.
@@ -10,7 +10,7 @@ pub(super) struct Excite {
     pub(super) blocks: usize,
     pub(super) squeezed: usize,
     pub(super) activation: Activation,
-    pub(super) gate: Gate,
+    pub(super) gate: Activation,
     /// Sums over the pixels, and one over their number.
     pub(super) pool: *const f32,
     pub(super) share: f32,
@@ -45,7 +45,7 @@ pub(super) unsafe fn excite<S: Simd>(job: &Excite) {
             let weights = S::load(job.excite.add(number * job.blocks * LANES + at));
             sums = S::splat(*job.between.add(number)).mul_add(weights, sums);
         }
-        gate(job.gate, sums).store(job.out.add(at));
+        activate(job.gate, sums).store(job.out.add(at));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pipe_network::{Activation, Gate};
+use pipe_network::Activation;
 
 use super::dense::blocks_of;
 use super::{Member, units_of};
@@ -18,7 +18,7 @@ pub(crate) struct Excite {
     pub(crate) blocks: usize,
     pub(crate) squeezed: usize,
     pub(crate) activation: Activation,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Activation,
     pub(crate) squeeze: Vectors,
     pub(crate) squeeze_bias: Vectors,
     pub(crate) excite: Vectors,

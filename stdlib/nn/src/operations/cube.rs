@@ -175,13 +175,15 @@ mod tests {
     use crate::ComputeDevice;
     use crate::operations::{BatchNorm, Operations};
 
-    const FUNCTIONS: [Activation; 6] = [
+    const FUNCTIONS: [Activation; 8] = [
         Activation::Identity,
         Activation::Relu,
         Activation::Relu6,
         Activation::Silu,
         Activation::HardSwish,
         Activation::Gelu,
+        Activation::Sigmoid,
+        Activation::HardSigmoid,
     ];
     /// Shapes of maps: channels that go in fours, in twos and one by one; more images and places than a
     /// thread adds up.
@@ -281,6 +283,8 @@ mod tests {
             check("normalize", &Normalize(Activation::Silu, shape));
         }
         check("normalize", &Normalize(Activation::Relu, [40, 4, 9, 9]));
+        // Several chunks, the last one shorter.
+        check("normalize, many places", &Normalize(Activation::Silu, [7, 12, 23, 19]));
     }
 
     struct Weigh([usize; 4]);

@@ -345,6 +345,10 @@ fn along(activation: Activation, x: &[f32], factor: f32, summand: f32, out: &mut
             *out = z * (z + 3.0).clamp(0.0, 6.0) / 6.0;
         }),
         Activation::Gelu => each(out, gelu),
+        Activation::Sigmoid => out.iter_mut().zip(x).for_each(|(out, x)| *out = sigmoid(factor * x + summand)),
+        Activation::HardSigmoid => {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = (factor * x + summand + 3.0).clamp(0.0, 6.0) / 6.0);
+        }
     }
 }
 
@@ -372,6 +376,14 @@ fn back(activation: Activation, x: &[f32], factor: f32, summand: f32, gradient: 
             *gradient *= if z < 3.0 { slope } else { 1.0 };
         }),
         Activation::Gelu => pairs.for_each(|(gradient, x)| *gradient *= gelu_slope(factor * x + summand)),
+        Activation::Sigmoid => pairs.for_each(|(gradient, x)| {
+            let gate = sigmoid(factor * x + summand);
+            *gradient *= gate * (1.0 - gate);
+        }),
+        Activation::HardSigmoid => pairs.for_each(|(gradient, x)| {
+            let z = factor * x + summand;
+            *gradient *= if z > -3.0 && z < 3.0 { 1.0 / 6.0 } else { 0.0 };
+        }),
     }
 }
 

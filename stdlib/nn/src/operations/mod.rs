@@ -67,6 +67,8 @@ pub(crate) trait Operations: Backend {
             Activation::Silu => x.clone() * sigmoid(x),
             Activation::HardSwish => x.clone() * hard_sigmoid(x, 1.0 / 6.0, 0.5),
             Activation::Gelu => gelu(x),
+            Activation::Sigmoid => sigmoid(x),
+            Activation::HardSigmoid => hard_sigmoid(x, 1.0 / 6.0, 0.5),
         }
     }
 
@@ -135,6 +137,14 @@ pub(crate) trait Operations: Backend {
                 let slope = x.clone() / 3.0 + 0.5;
                 let slope = slope.mask_fill(x.clone().lower_equal_elem(-3.0), 0.0);
                 gradient * slope.mask_fill(x.greater_equal_elem(3.0), 1.0)
+            }
+            Activation::Sigmoid => {
+                let gate = sigmoid(x);
+                gradient * gate.clone() * (gate.neg() + 1.0)
+            }
+            Activation::HardSigmoid => {
+                let is_flat = x.clone().lower_equal_elem(-3.0).bool_or(x.greater_equal_elem(3.0));
+                gradient.mask_fill(is_flat, 0.0) / 6.0
             }
             Activation::Gelu => {
                 let (x, gradient) = (x.into_primitive().tensor(), gradient.into_primitive().tensor());
