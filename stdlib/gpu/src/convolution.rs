@@ -3,7 +3,6 @@
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::cast;
 use burn_cubecl::kernel::conv::{ConvStrategy, conv_data_backward, conv_forward, conv_weight_backward};
 use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, reshape};
 use burn_cubecl::tensor::CubeTensor;
@@ -81,7 +80,7 @@ pub fn convolve_backward<R: CubeRuntime>(
         let left = permute(reshape(gradient, Shape::new([groups, rows, outputs])), &[0, 2, 1]);
         let right = reshape(rows_below(x, window), Shape::new([groups, rows, below]));
         let parts = product(left, right, products, DType::F32);
-        let sum = cast(total(parts, [1, groups, outputs * below]), numbers);
+        let sum = total(parts, [1, groups, outputs * below], 1.0, numbers);
         permute(reshape(sum, Shape::new([outputs, kernel_height, kernel_width, inputs])), &[0, 3, 1, 2])
     });
     [of_x, of_weight]

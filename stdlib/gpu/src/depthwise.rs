@@ -2,7 +2,6 @@
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::cast;
 use burn_cubecl::ops::{permute, reshape};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -281,7 +280,7 @@ pub fn depthwise_weight_backward<R: CubeRuntime>(
         Plan::of(window),
         x.tensor.dtype.into(),
     );
-    let sum = cast(total(parts, [1, chunks, places * x.channels]), x.tensor.dtype);
+    let sum = total(parts, [1, chunks, places * x.channels], 1.0, x.tensor.dtype);
     let [height, width] = window.kernel;
     permute(reshape(sum, Shape::new([height, width, x.channels, 1])), &[2, 3, 0, 1])
 }

@@ -20,6 +20,7 @@ mod norm;
 mod pixels;
 mod product;
 mod sums;
+mod team;
 mod weights;
 mod window;
 

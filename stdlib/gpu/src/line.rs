@@ -1,7 +1,6 @@
 //! A summand for each channel, and the activation behind it.
 
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use pipe_network::Activation;
@@ -95,6 +94,6 @@ pub fn shift_backward<R: CubeRuntime>(
             out
         }
     };
-    let sum = cast(sums(&gradient, None, Over::All), of_bias);
+    let sum = sums(&gradient, None, Over::All, 1.0, of_bias);
     [gradient.into_tensor(), sum]
 }

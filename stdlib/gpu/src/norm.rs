@@ -10,7 +10,8 @@ use pipe_network::Activation;
 use crate::function::{activate, slope};
 use crate::launch::threads;
 use crate::maps::{Maps, empty, exact};
-use crate::sums::{Over, cut, scaled, sums, total};
+use crate::sums::total;
+use crate::team::{Cut, Team, share, together};
 
 /// A norm: a number for each channel of each.
 #[derive(Debug, Clone)]
@@ -86,28 +87,85 @@ fn normalize_kernel<F: Float, N: Size>(
     out[ABSOLUTE_POS] = Vector::cast_from(activate::<N>(standard * norm.weight + norm.bias, activation));
 }
 
+/// Of each chunk of rows the mean, and the sum of the squares of what is off it. Numbers are taken from the
+/// chunk's first row on, so that no large squares are taken from each other.
 #[cube(launch)]
-fn squares_kernel<F: Float, N: Size>(
+fn moments_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    mean: &Array<Vector<f32, N>>,
-    out: &mut Array<Vector<f32, N>>,
+    means: &mut Array<Vector<f32, N>>,
+    squares: &mut Array<Vector<f32, N>>,
     rows: usize,
+    lanes: usize,
+    chunks: usize,
     chunk: usize,
-    units: usize,
+    #[comptime] team: Team,
     #[define(F)] _numbers: StorageType,
 ) {
-    if ABSOLUTE_POS >= units {
-        terminate!();
-    }
-    let lanes = mean.len();
-    let lane = ABSOLUTE_POS % lanes;
-    let first = ABSOLUTE_POS / lanes * chunk;
+    let share = share(rows, lanes, 1, chunks, chunk, team);
     let mut sum = Vector::<f32, N>::new(0.0);
-    for row in first..min(first + chunk, rows) {
-        let off = Vector::<f32, N>::cast_from(x[row * lanes + lane]) - mean[lane];
-        sum += off * off;
+    let mut square = Vector::<f32, N>::new(0.0);
+    let mut shift = Vector::<f32, N>::new(0.0);
+    if share.start < share.last {
+        shift = Vector::<f32, N>::cast_from(x[share.start * lanes + share.lane]);
     }
-    out[ABSOLUTE_POS] = sum;
+    let mut row = share.first;
+    while row < share.last {
+        let off = Vector::<f32, N>::cast_from(x[row * lanes + share.lane]) - shift;
+        sum += off;
+        square += off * off;
+        row += comptime![team.members];
+    }
+    let sum = together::<N>(sum, team);
+    let square = together::<N>(square, team);
+    if share.is_writer {
+        let values = Vector::<f32, N>::new(f32::cast_from(share.last - share.start));
+        let off = sum / values;
+        let at = share.chunk * lanes + share.lane;
+        means[at] = shift + off;
+        squares[at] = square - off * sum;
+    }
+}
+
+/// Mean and variance of all rows, from those of chunks (Chan, Golub and LeVeque 1979).
+#[cube(launch)]
+fn all_moments_kernel<N: Size>(
+    means: &Array<Vector<f32, N>>,
+    squares: &Array<Vector<f32, N>>,
+    mean_out: &mut Array<Vector<f32, N>>,
+    variance_out: &mut Array<Vector<f32, N>>,
+    chunks: usize,
+    lanes: usize,
+    values: usize,
+    chunk: usize,
+    #[comptime] team: Team,
+) {
+    let share = share(chunks, lanes, 1, 1, chunks, team);
+    let all = Vector::<f32, N>::new(f32::cast_from(values));
+    let mut first = Vector::<f32, N>::new(0.0);
+    if share.start < share.last {
+        first = means[share.lane];
+    }
+    let mut sum = Vector::<f32, N>::new(0.0);
+    let mut at = share.first;
+    while at < share.last {
+        let of_chunk = f32::cast_from(min(chunk, values - at * chunk));
+        sum += (means[at * lanes + share.lane] - first) * Vector::new(of_chunk);
+        at += comptime![team.members];
+    }
+    let mean = first + together::<N>(sum, team) / all;
+    let mut square = Vector::<f32, N>::new(0.0);
+    let mut at = share.first;
+    while at < share.last {
+        let of_chunk = f32::cast_from(min(chunk, values - at * chunk));
+        let off = means[at * lanes + share.lane] - mean;
+        square += squares[at * lanes + share.lane] + off * off * Vector::new(of_chunk);
+        at += comptime![team.members];
+    }
+    let variance = together::<N>(square, team) / all;
+    if share.is_writer {
+        mean_out[share.lane] = mean;
+        variance_out[share.lane] = variance;
+    }
 }
 
 /// The sums behind the gradients of the bias and of the weight.
@@ -123,30 +181,36 @@ fn gradient_sums_kernel<F: Float, N: Size>(
     of_weight: &mut Array<Vector<f32, N>>,
     epsilon: f32,
     rows: usize,
+    chunks: usize,
     chunk: usize,
-    units: usize,
+    #[comptime] team: Team,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
 ) {
-    if ABSOLUTE_POS >= units {
-        terminate!();
-    }
     let lanes = weight.len();
-    let lane = ABSOLUTE_POS % lanes;
-    let first = ABSOLUTE_POS / lanes * chunk;
-    let norm = Lane::<N>::read(weight, bias, mean, variance, epsilon, lane);
+    let share = share(rows, lanes, 1, chunks, chunk, team);
     let mut plain = Vector::<f32, N>::new(0.0);
     let mut weighed = Vector::<f32, N>::new(0.0);
-    for row in first..min(first + chunk, rows) {
-        let at = row * lanes + lane;
-        let standard = (Vector::<f32, N>::cast_from(x[at]) - norm.mean) * norm.scale;
-        let behind = Vector::<f32, N>::cast_from(gradient[at]);
-        let inner = behind * slope::<N>(standard * norm.weight + norm.bias, activation);
-        plain += inner;
-        weighed += inner * standard;
+    if share.first < share.last {
+        let norm = Lane::<N>::read(weight, bias, mean, variance, epsilon, share.lane);
+        let mut row = share.first;
+        while row < share.last {
+            let at = row * lanes + share.lane;
+            let standard = (Vector::<f32, N>::cast_from(x[at]) - norm.mean) * norm.scale;
+            let behind = Vector::<f32, N>::cast_from(gradient[at]);
+            let inner = behind * slope::<N>(standard * norm.weight + norm.bias, activation);
+            plain += inner;
+            weighed += inner * standard;
+            row += comptime![team.members];
+        }
     }
-    of_bias[ABSOLUTE_POS] = plain;
-    of_weight[ABSOLUTE_POS] = weighed;
+    let plain = together::<N>(plain, team);
+    let weighed = together::<N>(weighed, team);
+    if share.is_writer {
+        let at = share.chunk * lanes + share.lane;
+        of_bias[at] = plain;
+        of_weight[at] = weighed;
+    }
 }
 
 #[cube(launch)]
@@ -181,27 +245,43 @@ fn normalize_backward_kernel<F: Float, N: Size>(
 /// Mean and variance of each channel, `[1, channels, 1, 1]` in `f32`.
 pub fn moments<R: CubeRuntime>(x: CubeTensor<R>) -> (CubeTensor<R>, CubeTensor<R>) {
     let x = Maps::of(x);
-    let rows = x.count * x.places();
-    let share = 1.0 / rows as f32;
-    let mean = scaled(sums(&x, None, Over::All), share, DType::F32);
-    let (chunks, chunk) = cut(rows);
-    let part = empty(&x.tensor, [1, chunks, x.channels], DType::F32);
-    let units = chunks * x.lanes();
-    let (cubes, cube) = threads(&x.tensor, units);
-    squares_kernel::launch::<R>(
-        &part.client,
+    let cut = Cut::new(1, x.count * x.places(), x.lanes());
+    let [means, squares] = [(); 2].map(|()| empty(&x.tensor, [cut.chunks, x.channels], DType::F32));
+    let (cubes, cube) = cut.threads(&x.tensor);
+    moments_kernel::launch::<R>(
+        &x.tensor.client,
         cubes,
         cube,
         x.vector(),
         x.tensor.clone().into_array_arg(),
-        mean.clone().into_array_arg(),
-        part.clone().into_array_arg(),
-        rows,
-        chunk,
-        units,
+        means.clone().into_array_arg(),
+        squares.clone().into_array_arg(),
+        cut.rows,
+        cut.lanes,
+        cut.chunks,
+        cut.chunk,
+        cut.team,
         x.tensor.dtype.into(),
     );
-    (mean, scaled(total(part, [1, chunks, x.channels]), share, DType::F32))
+    let all = Cut::whole(1, cut.chunks, cut.lanes);
+    let [mean, variance] = [(); 2].map(|()| empty(&x.tensor, [1, x.channels, 1, 1], DType::F32));
+    let (cubes, cube) = all.threads(&x.tensor);
+    all_moments_kernel::launch::<R>(
+        &x.tensor.client,
+        cubes,
+        cube,
+        x.vector(),
+        means.into_array_arg(),
+        squares.into_array_arg(),
+        mean.clone().into_array_arg(),
+        variance.clone().into_array_arg(),
+        all.rows,
+        all.lanes,
+        cut.rows,
+        cut.chunk,
+        all.team,
+    );
+    (mean, variance)
 }
 
 /// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias)`.
@@ -240,12 +320,9 @@ pub fn normalize_backward<R: CubeRuntime>(
 ) -> [CubeTensor<R>; 3] {
     let (numbers_of_weight, numbers_of_bias) = (norm.weight.dtype, norm.bias.dtype);
     let (x, norm, gradient) = (Maps::of(x), norm.exact(), Maps::of(gradient));
-    let rows = x.count * x.places();
-    let (chunks, chunk) = cut(rows);
-    let part = || empty(&x.tensor, [1, chunks, x.channels], DType::F32);
-    let (of_bias, of_weight) = (part(), part());
-    let units = chunks * x.lanes();
-    let (cubes, cube) = threads(&x.tensor, units);
+    let cut = Cut::new(1, x.count * x.places(), x.lanes());
+    let [of_bias, of_weight] = [(); 2].map(|()| empty(&x.tensor, [1, cut.chunks, x.channels], DType::F32));
+    let (cubes, cube) = cut.threads(&x.tensor);
     gradient_sums_kernel::launch::<R>(
         &of_bias.client,
         cubes,
@@ -260,13 +337,15 @@ pub fn normalize_backward<R: CubeRuntime>(
         of_bias.clone().into_array_arg(),
         of_weight.clone().into_array_arg(),
         norm.epsilon,
-        rows,
-        chunk,
-        units,
+        cut.rows,
+        cut.chunks,
+        cut.chunk,
+        cut.team,
         activation,
         x.tensor.dtype.into(),
     );
-    let [of_bias, of_weight] = [of_bias, of_weight].map(|part| total(part, [1, chunks, x.channels]));
+    let [of_bias, of_weight] =
+        [of_bias, of_weight].map(|part| total(part, [1, cut.chunks, x.channels], 1.0, DType::F32));
     let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
     let (cubes, cube) = threads(&x.tensor, vectors);
     normalize_backward_kernel::launch::<R>(
@@ -284,7 +363,7 @@ pub fn normalize_backward<R: CubeRuntime>(
         of_weight.clone().into_array_arg(),
         out.tensor.clone().into_array_arg(),
         norm.epsilon,
-        1.0 / rows as f32,
+        1.0 / cut.rows as f32,
         vectors,
         activation,
         numbers,

@@ -1,13 +1,12 @@
 //! A weight for each channel of each image, and the mean that it comes from: squeeze-and-excitation.
 
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::launch::threads;
 use crate::maps::{Maps, exact};
-use crate::sums::{Over, scaled, sums};
+use crate::sums::{Over, sums};
 
 #[cube(launch)]
 fn weigh_kernel<F: Float, N: Size>(
@@ -55,13 +54,12 @@ pub fn weigh_backward<R: CubeRuntime>(
     gradient: CubeTensor<R>,
 ) -> [CubeTensor<R>; 2] {
     let numbers = weights.dtype;
-    let of_weights = sums(&Maps::of(x), Some(&Maps::of(gradient.clone())), Over::Image);
-    [weigh(gradient, weights), cast(of_weights, numbers)]
+    let of_weights = sums(&Maps::of(x), Some(&Maps::of(gradient.clone())), Over::Image, 1.0, numbers);
+    [weigh(gradient, weights), of_weights]
 }
 
 /// The mean over height and width, `[count, channels, 1, 1]`.
 pub fn average<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     let x = Maps::of(x);
-    let sums = sums(&x, None, Over::Image);
-    scaled(sums, 1.0 / x.places() as f32, x.tensor.dtype)
+    sums(&x, None, Over::Image, 1.0 / x.places() as f32, x.tensor.dtype)
 }
