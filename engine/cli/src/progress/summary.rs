@@ -98,3 +98,16 @@ pub(super) fn finished_line(event: &Event) -> Option<String> {
 pub(super) fn name_width(nodes: &[String]) -> usize {
     nodes.iter().map(|node| node.chars().count()).max().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::load_text;
+    use pipe_core::Load;
+
+    #[test]
+    fn what_is_known_of_a_device_is_told() {
+        let load = Load { waiting: 0.123, busy: Some(0.871), memory: Some(3_100_000_000) };
+        assert_eq!(load_text(&load), "GPU 87 %, 3.1 GB, waiting 12 %");
+        assert_eq!(load_text(&Load { busy: None, memory: None, ..load }), "waiting 12 %");
+    }
+}

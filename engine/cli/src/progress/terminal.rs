@@ -28,9 +28,15 @@ struct Running {
 }
 
 impl Running {
+    /// Shows the texts; beside them the bar over items is a short one, so that they are cut before they wrap.
     fn show(&self) {
-        let texts = [self.load.as_str(), self.epoch.as_str()];
+        let texts = [self.epoch.as_str(), self.load.as_str()];
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        if self.is_over_items && !texts.is_empty() && self.bar.message().is_empty() {
+            self.bar.set_style(style(
+                "{spinner:.cyan} {prefix}  {bar:16.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left  {wide_msg}",
+            ));
+        }
         self.bar.set_message(texts.join("  "));
     }
 }
@@ -63,7 +69,7 @@ impl Progress for Terminal {
                 if !*is_over_items {
                     *is_over_items = true;
                     bar.set_style(style(
-                        "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left  {msg}",
+                        "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left",
                     ));
                     bar.set_length(*total as u64);
                     bar.set_position(*reused as u64);
