@@ -151,9 +151,10 @@ fn frozen_blocks_stay_as_in_pytorch() {
 /// What frozen blocks give may be computed before: the rest learns from it what it learns within the whole.
 #[test]
 fn the_rest_of_a_network_learns_from_the_maps_before_it() {
-    for model in ["mobilenet_v3_small", "squeezenet1_1", "convnext_tiny"] {
+    for (model, frozen) in [("mobilenet_v2", 8), ("mobilenet_v3_small", 3), ("squeezenet1_1", 4), ("convnext_tiny", 3)]
+    {
         let (network, weights) = restored(model);
-        let [first, rest] = network.cut(FREEZE);
+        let [first, rest] = network.cut(frozen);
         let plan = Plan::new(&first, &weights, SIDE, SIDE, Isa::best()).unwrap();
         let mut worker = Worker::new(Arc::new(plan), 1);
         let pixels = pixels(ROWS);
@@ -171,11 +172,11 @@ fn the_rest_of_a_network_learns_from_the_maps_before_it() {
             let tuning = tuning(ADAMW, 0.05, false, freeze, 2);
             let head = head(model, network.features);
             let mut tuner = Tuner::new(network, &weights, &head, SCALE, &tuning, &[ComputeDevice::Cpu]);
-            (0..3).map(|_| step_on(&mut tuner, images, [ROWS, height, width], 1e-3)).collect()
+            (0..3).map(|_| step_on(&mut tuner, images, [ROWS, height, width], 1e-5)).collect()
         };
-        let whole = losses(&network, FREEZE, Images::Pixels(&pixels), [SIDE, SIDE]);
+        let whole = losses(&network, frozen, Images::Pixels(&pixels), [SIDE, SIDE]);
         let behind = losses(&rest, 0, Images::Maps(&maps), [height, width]);
-        assert!((whole[2] - whole[0]).abs() > 1e-2, "{model}: {whole:?}");
+        assert!((whole[2] - whole[0]).abs() > 1e-3, "{model}: {whole:?}");
         for (whole, behind) in whole.iter().zip(&behind) {
             assert!((whole - behind).abs() < 1e-4 * whole, "{model}: {behind}, as a whole {whole}");
         }
