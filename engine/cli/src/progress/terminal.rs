@@ -30,7 +30,7 @@ struct Running {
 impl Running {
     /// Shows the texts; beside them the bar over items is a short one, so that they are cut before they wrap.
     fn show(&self) {
-        let texts = [self.epoch.as_str(), self.load.as_str()];
+        let texts = [self.load.as_str(), self.epoch.as_str()];
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         if self.is_over_items && !texts.is_empty() && self.bar.message().is_empty() {
             self.bar.set_style(style(
