@@ -22,6 +22,9 @@ use crate::train::history::History;
 /// Photos whose features are in memory at once, at most.
 const CHUNK: usize = 4096;
 
+/// What gets features with their rows.
+type Take<'a> = dyn FnMut(&[usize], Vec<Vec<u8>>) -> Result<(), Failure> + 'a;
+
 /// The rows by what they are for, as numbers of items.
 pub(super) struct Data {
     pub(super) train: Vec<usize>,
@@ -186,12 +189,7 @@ impl Training<'_> {
     }
 
     /// Gives the features of some rows to `take`, in their order, with the rows: not all at once.
-    fn apply(
-        &self,
-        weights: &Weights,
-        rows: &[usize],
-        take: &mut dyn FnMut(&[usize], Vec<Vec<u8>>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn apply(&self, weights: &Weights, rows: &[usize], take: &mut Take<'_>) -> Result<(), Failure> {
         let (network, side) = (self.network.clone(), side(self.images, self.network));
         let precision = pipe_nn::Precision::F32;
         let stage = stage(network, weights.clone(), &self.params.normalize, precision, self.devices, side)?;
