@@ -48,23 +48,53 @@ impl Meter {
 
     /// The part of the time in which nothing was computed; `None` before the first batch is done.
     pub(super) fn waiting(&self) -> Option<f64> {
-        let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (first, last) = (count.first?, count.last?);
-        let all = last.duration_since(first).as_secs_f64().max(f64::EPSILON);
-        Some((1.0 - count.busy.as_secs_f64() / all).clamp(0.0, 1.0))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).waiting()
     }
 
     /// In words; `None` where nothing was computed.
     pub(super) fn told(&self) -> Option<String> {
         let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = count.last?.duration_since(count.first?).as_secs_f64().max(f64::EPSILON);
-        let computing = (100.0 * count.busy.as_secs_f64() / all).min(100.0);
+        let (all, waiting) = (count.seconds()?, 100.0 * count.waiting()?);
         Some(format!(
-            "{} images in {} batches, {:.0} a second; computing {computing:.0} % of the time, waiting for photos {:.0} %\n",
+            "{} images in {} batches, {:.0} a second; computing {:.0} % of the time, waiting for photos {waiting:.0} %\n",
             count.images,
             count.batches,
             count.images as f64 / all,
-            100.0 - computing
+            100.0 - waiting
         ))
+    }
+}
+
+impl Count {
+    /// From the start of the first batch to the end of the last that is done.
+    fn seconds(&self) -> Option<f64> {
+        Some(self.last?.duration_since(self.first?).as_secs_f64().max(f64::EPSILON))
+    }
+
+    fn waiting(&self) -> Option<f64> {
+        let last = self.last?;
+        // Batches that overlap may have been under way all the time.
+        let ongoing = self.since.map_or(Duration::ZERO, |since| last.saturating_duration_since(since));
+        let busy = (self.busy + ongoing).as_secs_f64();
+        Some((1.0 - busy / self.seconds()?).clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Meter;
+
+    #[test]
+    fn batches_that_overlap_are_no_waiting() {
+        let meter = Meter::default();
+        meter.of(1, || {
+            meter.of(1, || thread::sleep(Duration::from_millis(2)));
+            // One is done while another is still computed.
+            assert_eq!(meter.waiting(), Some(0.0));
+        });
+        assert_eq!(meter.waiting(), Some(0.0));
     }
 }
