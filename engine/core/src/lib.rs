@@ -45,7 +45,7 @@ pub use history::{Last, LastNode, NodeResult, Run, last, lost_results, pin, pins
 pub use inputs::Inputs;
 pub use job::{Interrupt, Job};
 pub use kind::{Demand, FileWriter, ItemError, Kind, Kinds, Map, Meta, OnError, Pace, Source, Stage, Whole, Worker};
-pub use load::Load;
+pub use load::{Load, Looks};
 pub use manifest::{Change, Manifest};
 pub use model::{Model, ModelLayer, ModelNode, ModelWeights};
 pub use options::Options;

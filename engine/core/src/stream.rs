@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use pipe_store::{Digest, ItemEntry};
 
@@ -20,10 +19,9 @@ use crate::graph::packs_of;
 use crate::job::NoBytes;
 use crate::kind::ErasedMap;
 use crate::manifest::item_key;
-use crate::{Collection, Failure, ItemError, ItemFailure, Job, Meta, OnError, Pace, Records, Skipped, Stage, Worker};
-
-/// From one look at how busy devices are to the next.
-const LOOK: Duration = Duration::from_millis(500);
+use crate::{
+    Collection, Failure, ItemError, ItemFailure, Job, Looks, Meta, OnError, Pace, Records, Skipped, Stage, Worker,
+};
 
 /// One map of a chain.
 pub(crate) struct Link<'a> {
@@ -110,7 +108,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
         thread::scope(|scope| {
             let results = spawn(scope, &stages, &starts, job);
             let mut done = reused;
-            let mut looked: Option<Instant> = None;
+            let mut looks = Looks::default();
             for Moving { at, first, item } in results {
                 let key = last[missing[at]];
                 let through = item.as_ref().map_or_else(|broken| broken.stage.max(first), |_| links.len());
@@ -128,8 +126,7 @@ pub(crate) fn stream(links: &[Link<'_>], records: &Records, job: &Job<'_>) -> Re
                 }
                 done += 1;
                 job.progress(done, records.rows.len(), reused);
-                if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-                    looked = Some(Instant::now());
+                if looks.is_due() {
                     stages.iter().filter_map(|stage| stage.load()).for_each(|load| job.load(load));
                 }
             }

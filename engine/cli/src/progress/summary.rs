@@ -70,7 +70,7 @@ pub(super) fn epoch_line(epoch: usize, epochs: usize, values: &BTreeMap<String, 
     format!("epoch {epoch}/{epochs}  {}", named.collect::<Vec<_>>().join("  "))
 }
 
-/// `GPU 87 %, 3.1 GiB, waiting 12 %`.
+/// `GPU 87 %, 3.1 GB, waiting 12 %`.
 pub(super) fn load_text(load: &Load) -> String {
     let percent = |part: f64| format!("{:.0} %", 100.0 * part);
     let busy = load.busy.map(|busy| format!("GPU {}", percent(busy)));

@@ -68,6 +68,8 @@ impl Progress for Terminal {
                 let Some(Running { bar, is_over_items, .. }) = self.running.get_mut(node) else { return };
                 if !*is_over_items {
                     *is_over_items = true;
+                    // What was fetched before is no longer told.
+                    bar.set_message("");
                     bar.set_style(style(
                         "{spinner:.cyan} {prefix}  {wide_bar:.cyan/dim} {human_pos}/{human_len}  {rate}  {eta} left",
                     ));

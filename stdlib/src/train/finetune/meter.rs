@@ -4,7 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pipe_core::{Failure, Job};
+use pipe_core::{Failure, Job, Looks};
 use pipe_nn::ComputeDevice;
 
 use crate::train::batches::{Batch, Batches};
@@ -12,21 +12,19 @@ use crate::watches::Watches;
 
 /// Batches that wait for the device, at most.
 const WAITING: usize = 2;
-/// From one look at how busy devices are to the next.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// Goes through epochs, and measures them.
 pub(super) struct Meter {
     watches: Watches,
     waiting: Duration,
     working: Duration,
-    looked: Option<Instant>,
+    looks: Looks,
 }
 
 impl Meter {
     pub(super) fn new(devices: &[ComputeDevice]) -> Self {
         let watches = Watches::start(devices);
-        Self { watches, waiting: Duration::ZERO, working: Duration::ZERO, looked: None }
+        Self { watches, waiting: Duration::ZERO, working: Duration::ZERO, looks: Looks::default() }
     }
 
     /// Goes through an epoch: one thread puts batches together, this one learns from them.
@@ -46,8 +44,7 @@ impl Meter {
                 since = Instant::now();
                 let go_on = learn(batch);
                 self.working += since.elapsed();
-                if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-                    self.looked = Some(Instant::now());
+                if self.looks.is_due() {
                     job.load(self.watches.load(self.waiting_share()));
                 }
                 if !go_on {
