@@ -1,21 +1,22 @@
 //! Convolutions of each channel with a kernel of its own.
+//!
+//! A thread computes a tile of places side by side: it reads a row's taps once, and each place below once,
+//! where a place outside the maps is a zero that no branch is taken for, so that reads don't wait for each
+//! other.
 
-use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::ops::{permute, reshape};
+use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
+use pipe_network::Activation;
 
 use crate::Window;
+use crate::function::activate;
 use crate::launch::threads;
-use crate::maps::{Maps, empty, tight};
-use crate::sums::total;
-use crate::window::above;
+use crate::maps::{Maps, exact, tight};
 
-/// Places side by side that one thread computes, so that it reads what they share once.
-const TILE: usize = 4;
-/// Rows of the output that one thread adds up for the gradient of the weight.
-const ROWS: usize = 4;
+/// Places of a tile.
+const TILE: usize = 8;
 
 /// All that decides how threads go over maps, known when the kernel is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,37 +24,66 @@ struct Plan {
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
-    /// Whether the kernel's places are taken from the last to the first.
-    is_turned: bool,
+    /// Whether gradients of the output are taken back to the input.
+    is_back: bool,
 }
 
 impl Plan {
-    fn of(window: Window) -> Self {
-        Self { kernel: window.kernel, stride: window.stride, padding: window.padding, is_turned: false }
+    fn new(window: Window, is_back: bool) -> Self {
+        Self { kernel: window.kernel, stride: window.stride, padding: window.padding, is_back }
     }
 
-    /// Columns of the input that a tile of the output lies over.
+    /// Places of a tile. Backwards the first lies where the kernel does for a place of the output.
+    fn tile(&self) -> usize {
+        if self.is_back { TILE.next_multiple_of(self.stride[1]) } else { TILE }
+    }
+
+    /// Columns that are read for a tile before the one which its first place lies at.
+    fn before(&self) -> usize {
+        let reach =
+            if self.is_back { (self.kernel[1] - 1).saturating_sub(self.padding[1]) / self.stride[1] } else { 0 };
+        if self.is_back { reach } else { self.padding[1] }
+    }
+
+    /// Columns that are read for a tile.
     fn span(&self) -> usize {
-        (TILE - 1) * self.stride[1] + self.kernel[1]
+        let last = self.tile() - 1;
+        if self.is_back {
+            (last + self.padding[1]) / self.stride[1] + self.before() + 1
+        } else {
+            last * self.stride[1] + self.kernel[1]
+        }
     }
 
-    /// The place of the kernel at that row and column, with which a column of the input counts for a
-    /// place of the tile; `None` where it doesn't.
-    fn weight(&self, row: usize, column: usize, place: usize) -> Option<usize> {
-        let at = column.checked_sub(place * self.stride[1]).filter(|at| *at < self.kernel[1])?;
-        let [height, width] = self.kernel;
-        Some(if self.is_turned { (height - 1 - row) * width + width - 1 - at } else { row * width + at })
+    /// The kernel's column with which a column that is read counts for a place of the tile, if it does.
+    fn tap(&self, column: usize, place: usize) -> Option<usize> {
+        let tap = if self.is_back {
+            (place + self.padding[1] + self.before() * self.stride[1]).checked_sub(column * self.stride[1])
+        } else {
+            column.checked_sub(place * self.stride[1])
+        };
+        tap.filter(|tap| *tap < self.kernel[1])
     }
+}
 
-    fn weight_or_first(&self, row: usize, column: usize, place: usize) -> usize {
-        self.weight(row, column, place).unwrap_or_default()
+/// The row that counts with the kernel's `row` for the row `y`; where there is none, one that is not below
+/// `height`: a difference below 0 wraps to a large number.
+#[cube]
+fn read_row(y: usize, #[comptime] row: usize, height: usize, #[comptime] plan: Plan) -> usize {
+    let stride = comptime![plan.stride[0]];
+    if comptime![plan.is_back] {
+        let above = y + comptime![plan.padding[0]] - row;
+        select(above % stride == 0, above / stride, height)
+    } else {
+        y * stride + row - comptime![plan.padding[0]]
     }
 }
 
 #[cube(launch)]
-fn depthwise_kernel<F: Float, N: Size>(
+fn tile_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     weight: &Array<Vector<F, N>>,
+    bias: &ComptimeOption<Array<Vector<f32, N>>>,
     out: &mut Array<Vector<F, N>>,
     height: usize,
     width: usize,
@@ -63,6 +93,7 @@ fn depthwise_kernel<F: Float, N: Size>(
     tiles: usize,
     units: usize,
     #[comptime] plan: Plan,
+    #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
 ) {
     if ABSOLUTE_POS >= units {
@@ -70,138 +101,54 @@ fn depthwise_kernel<F: Float, N: Size>(
     }
     let lane = ABSOLUTE_POS % lanes;
     let at = ABSOLUTE_POS / lanes;
-    let first = at % tiles * TILE;
-    let at = at / tiles;
-    let (image, out_y) = (at / out_height, at % out_height);
-    let mut sums = Array::<Vector<f32, N>>::new(TILE);
+    let first = at % tiles * comptime![plan.tile()];
+    let line = at / tiles;
+    let (image, out_y) = (line / out_height, line % out_height);
+    let stride = comptime![plan.stride[1]];
+    let start = if comptime![plan.is_back] { first / stride } else { first * stride };
+    let mut sums = Array::<Vector<f32, N>>::new(comptime![plan.tile()]);
     #[unroll]
-    for place in 0..TILE {
+    for place in 0..comptime![plan.tile()] {
         sums[place] = Vector::new(0.0);
     }
     #[unroll]
     for row in 0..comptime![plan.kernel[0]] {
-        let y = out_y * comptime![plan.stride[0]] + row;
-        if y >= comptime![plan.padding[0]] && y < height + comptime![plan.padding[0]] {
-            let line = (image * height + y - comptime![plan.padding[0]]) * width;
+        let y = read_row(out_y, row, height, plan);
+        if y < height {
+            let below = (image * height + y) * width;
+            // Reads are not checked: each lies within the maps or the kernel by what was asked above.
+            let mut taps = Array::<Vector<f32, N>>::new(comptime![plan.kernel[1]]);
+            #[unroll]
+            for tap in 0..comptime![plan.kernel[1]] {
+                let at = comptime![row * plan.kernel[1] + tap];
+                taps[tap] = Vector::cast_from(weight.read_unchecked(at * lanes + lane));
+            }
             #[unroll]
             for column in 0..comptime![plan.span()] {
-                let below = first * comptime![plan.stride[1]] + column;
-                if below >= comptime![plan.padding[1]] && below < width + comptime![plan.padding[1]] {
-                    let read = x[(line + below - comptime![plan.padding[1]]) * lanes + lane];
-                    let value = Vector::<f32, N>::cast_from(read);
-                    #[unroll]
-                    for place in 0..TILE {
-                        if comptime![plan.weight(row, column, place).is_some()] {
-                            let at = comptime![plan.weight_or_first(row, column, place)];
-                            sums[place] += value * Vector::cast_from(weight[at * lanes + lane]);
-                        }
+                let x_ = start + column - comptime![plan.before()];
+                let mut value = Vector::<f32, N>::new(0.0);
+                if x_ < width {
+                    value = Vector::cast_from(x.read_unchecked((below + x_) * lanes + lane));
+                }
+                #[unroll]
+                for place in 0..comptime![plan.tile()] {
+                    if comptime![plan.tap(column, place).is_some()] {
+                        sums[place] += value * taps[comptime![plan.tap(column, place).unwrap_or_default()]];
                     }
                 }
             }
         }
     }
     #[unroll]
-    for place in 0..TILE {
+    for place in 0..comptime![plan.tile()] {
         if first + place < out_width {
-            let at = ((image * out_height + out_y) * out_width + first + place) * lanes + lane;
-            out[at] = Vector::cast_from(sums[place]);
+            #[comptime]
+            let sum = match bias {
+                ComptimeOption::Some(bias) => activate::<N>(sums[place] + bias[lane], activation),
+                ComptimeOption::None => sums[place],
+            };
+            out[(line * out_width + first + place) * lanes + lane] = Vector::cast_from(sum);
         }
-    }
-}
-
-/// For each place of the maps, what the places of the output that it counts for send back.
-#[cube(launch)]
-fn depthwise_backward_kernel<F: Float, N: Size>(
-    gradient: &Array<Vector<F, N>>,
-    weight: &Array<Vector<F, N>>,
-    out: &mut Array<Vector<F, N>>,
-    height: usize,
-    width: usize,
-    out_height: usize,
-    out_width: usize,
-    lanes: usize,
-    vectors: usize,
-    #[comptime] plan: Plan,
-    #[define(F)] _numbers: StorageType,
-) {
-    if ABSOLUTE_POS >= vectors {
-        terminate!();
-    }
-    let lane = ABSOLUTE_POS % lanes;
-    let at = ABSOLUTE_POS / lanes;
-    let x = at % width + comptime![plan.padding[1]];
-    let at = at / width;
-    let (image, y) = (at / height, at % height + comptime![plan.padding[0]]);
-    let mut sum = Vector::<f32, N>::new(0.0);
-    #[unroll]
-    for row in 0..comptime![plan.kernel[0]] {
-        #[unroll]
-        for column in 0..comptime![plan.kernel[1]] {
-            let out_y = above(y, row, out_height, comptime![plan.stride[0]]);
-            let out_x = above(x, column, out_width, comptime![plan.stride[1]]);
-            if out_y < out_height && out_x < out_width {
-                let at = ((image * out_height + out_y) * out_width + out_x) * lanes + lane;
-                let place = comptime![row * plan.kernel[1] + column];
-                let product = Vector::<f32, N>::cast_from(gradient[at]);
-                sum += product * Vector::cast_from(weight[place * lanes + lane]);
-            }
-        }
-    }
-    out[ABSOLUTE_POS] = Vector::cast_from(sum);
-}
-
-/// For each place of the kernel and a few rows of the output, the sum of the input below times the gradient.
-#[cube(launch)]
-fn depthwise_weight_kernel<F: Float, N: Size>(
-    x: &Array<Vector<F, N>>,
-    gradient: &Array<Vector<F, N>>,
-    out: &mut Array<Vector<f32, N>>,
-    height: usize,
-    width: usize,
-    out_height: usize,
-    out_width: usize,
-    lanes: usize,
-    rows: usize,
-    units: usize,
-    #[comptime] plan: Plan,
-    #[define(F)] _numbers: StorageType,
-) {
-    if ABSOLUTE_POS >= units {
-        terminate!();
-    }
-    let lane = ABSOLUTE_POS % lanes;
-    let chunk = ABSOLUTE_POS / lanes;
-    let places = comptime![plan.kernel[0] * plan.kernel[1]];
-    let mut sums = Array::<Vector<f32, N>>::new(places);
-    #[unroll]
-    for place in 0..places {
-        sums[place] = Vector::new(0.0);
-    }
-    for line in chunk * ROWS..min(chunk * ROWS + ROWS, rows) {
-        let (image, out_y) = (line / out_height, line % out_height);
-        for out_x in 0..out_width {
-            let behind = Vector::<f32, N>::cast_from(gradient[(line * out_width + out_x) * lanes + lane]);
-            #[unroll]
-            for row in 0..comptime![plan.kernel[0]] {
-                let y = out_y * comptime![plan.stride[0]] + row;
-                if y >= comptime![plan.padding[0]] && y < height + comptime![plan.padding[0]] {
-                    let above = (image * height + y - comptime![plan.padding[0]]) * width;
-                    #[unroll]
-                    for column in 0..comptime![plan.kernel[1]] {
-                        let below = out_x * comptime![plan.stride[1]] + column;
-                        if below >= comptime![plan.padding[1]] && below < width + comptime![plan.padding[1]] {
-                            let read = x[(above + below - comptime![plan.padding[1]]) * lanes + lane];
-                            let place = comptime![row * plan.kernel[1] + column];
-                            sums[place] += behind * Vector::cast_from(read);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    #[unroll]
-    for place in 0..places {
-        out[(chunk * places + place) * lanes + lane] = sums[place];
     }
 }
 
@@ -209,7 +156,20 @@ fn depthwise_weight_kernel<F: Float, N: Size>(
 pub fn depthwise<R: CubeRuntime>(x: CubeTensor<R>, weight: CubeTensor<R>, window: Window) -> CubeTensor<R> {
     let x = Maps::of(x);
     let output = window.output([x.height, x.width]);
-    tiles(&x, weight, Plan::of(window), output).into_tensor()
+    tiles(&x, weight, None, Plan::new(window, false), output).into_tensor()
+}
+
+/// Likewise, and [`shift`](crate::shift) behind it.
+pub fn depthwise_shift<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+    window: Window,
+    bias: CubeTensor<R>,
+    activation: Activation,
+) -> CubeTensor<R> {
+    let x = Maps::of(x);
+    let output = window.output([x.height, x.width]);
+    tiles(&x, weight, Some((bias, activation)), Plan::new(window, false), output).into_tensor()
 }
 
 /// The gradient of the maps of [`depthwise`], which are of that height and width.
@@ -217,87 +177,32 @@ pub fn depthwise_backward<R: CubeRuntime>(
     weight: CubeTensor<R>,
     gradient: CubeTensor<R>,
     window: Window,
-    [height, width]: [usize; 2],
+    input: [usize; 2],
 ) -> CubeTensor<R> {
-    let gradient = Maps::of(gradient);
-    let [down, right] = window.padding.map(|padding| padding + 1);
-    if window.stride == [1, 1] && down <= window.kernel[0] && right <= window.kernel[1] {
-        // A convolution of the gradient with the kernel turned around.
-        let padding = [window.kernel[0] - down, window.kernel[1] - right];
-        let plan = Plan { padding, is_turned: true, ..Plan::of(window) };
-        return tiles(&gradient, weight, plan, [height, width]).into_tensor();
-    }
-    let out = Maps::empty(&gradient.tensor, [gradient.count, height, width, gradient.channels]);
-    let (cubes, cube) = threads(&out.tensor, out.vectors());
-    depthwise_backward_kernel::launch::<R>(
-        &out.tensor.client,
-        cubes,
-        cube,
-        out.vector(),
-        gradient.tensor.clone().into_array_arg(),
-        channels_last(weight).into_array_arg(),
-        out.tensor.clone().into_array_arg(),
-        height,
-        width,
-        gradient.height,
-        gradient.width,
-        out.lanes(),
-        out.vectors(),
-        Plan::of(window),
-        out.tensor.dtype.into(),
-    );
-    out.into_tensor()
-}
-
-/// The gradient of the weight of [`depthwise`].
-pub fn depthwise_weight_backward<R: CubeRuntime>(
-    x: CubeTensor<R>,
-    gradient: CubeTensor<R>,
-    window: Window,
-) -> CubeTensor<R> {
-    let (x, gradient) = (Maps::of(x), Maps::of(gradient));
-    let places = window.kernel[0] * window.kernel[1];
-    let rows = gradient.count * gradient.height;
-    let chunks = rows.div_ceil(ROWS);
-    let parts = empty(&x.tensor, [chunks, places * x.channels], DType::F32);
-    let units = chunks * x.lanes();
-    let (cubes, cube) = threads(&x.tensor, units);
-    depthwise_weight_kernel::launch::<R>(
-        &parts.client,
-        cubes,
-        cube,
-        x.vector(),
-        x.tensor.clone().into_array_arg(),
-        gradient.tensor.clone().into_array_arg(),
-        parts.clone().into_array_arg(),
-        x.height,
-        x.width,
-        gradient.height,
-        gradient.width,
-        x.lanes(),
-        rows,
-        units,
-        Plan::of(window),
-        x.tensor.dtype.into(),
-    );
-    let sum = total(parts, [1, chunks, places * x.channels], 1.0, x.tensor.dtype);
-    let [height, width] = window.kernel;
-    permute(reshape(sum, Shape::new([height, width, x.channels, 1])), &[2, 3, 0, 1])
+    tiles(&Maps::of(gradient), weight, None, Plan::new(window, true), input).into_tensor()
 }
 
 /// Tiles of the output, a thread each.
-fn tiles<R: CubeRuntime>(x: &Maps<R>, weight: CubeTensor<R>, plan: Plan, [height, width]: [usize; 2]) -> Maps<R> {
+fn tiles<R: CubeRuntime>(
+    x: &Maps<R>,
+    weight: CubeTensor<R>,
+    after: Option<(CubeTensor<R>, Activation)>,
+    plan: Plan,
+    [height, width]: [usize; 2],
+) -> Maps<R> {
     let out = Maps::empty(&x.tensor, [x.count, height, width, x.channels]);
-    let tiles = width.div_ceil(TILE);
+    let tiles = width.div_ceil(plan.tile());
     let units = x.count * height * tiles * x.lanes();
     let (cubes, cube) = threads(&x.tensor, units);
-    depthwise_kernel::launch::<R>(
+    let (bias, activation) = after.map_or((None, Activation::Identity), |(bias, behind)| (Some(exact(bias)), behind));
+    tile_kernel::launch::<R>(
         &out.tensor.client,
         cubes,
         cube,
         x.vector(),
         x.tensor.clone().into_array_arg(),
         channels_last(weight).into_array_arg(),
+        bias.map(CubeTensor::into_array_arg).into(),
         out.tensor.clone().into_array_arg(),
         x.height,
         x.width,
@@ -307,6 +212,7 @@ fn tiles<R: CubeRuntime>(x: &Maps<R>, weight: CubeTensor<R>, plan: Plan, [height
         tiles,
         units,
         plan,
+        activation,
         out.tensor.dtype.into(),
     );
     out

@@ -1,4 +1,4 @@
-//! A summand for each channel, and the activation behind it.
+//! Summands, and the activation behind them.
 
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
@@ -13,7 +13,8 @@ use crate::sums::{Over, sums};
 #[cube(launch)]
 fn shift_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    bias: &Array<Vector<f32, N>>,
+    bias: &ComptimeOption<Array<Vector<f32, N>>>,
+    rest: &ComptimeOption<Array<Vector<F, N>>>,
     out: &mut Array<Vector<F, N>>,
     vectors: usize,
     #[comptime] activation: Activation,
@@ -22,7 +23,17 @@ fn shift_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
-    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % bias.len()];
+    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
+    #[comptime]
+    let z = match bias {
+        ComptimeOption::Some(bias) => z + bias[ABSOLUTE_POS % bias.len()],
+        ComptimeOption::None => z,
+    };
+    #[comptime]
+    let z = match rest {
+        ComptimeOption::Some(rest) => z + Vector::cast_from(rest[ABSOLUTE_POS]),
+        ComptimeOption::None => z,
+    };
     out[ABSOLUTE_POS] = Vector::cast_from(activate::<N>(z, activation));
 }
 
@@ -46,7 +57,31 @@ fn shift_backward_kernel<F: Float, N: Size>(
 
 /// `activation(x + bias)`, `bias` having a number for each channel.
 pub fn shift<R: CubeRuntime>(x: CubeTensor<R>, bias: CubeTensor<R>, activation: Activation) -> CubeTensor<R> {
-    let (x, bias) = (Maps::of(x), exact(bias));
+    sum(x, Some(bias), None, activation)
+}
+
+/// `activation(x + bias + rest)`, `rest` having the shape of `x`.
+pub fn shift_onto<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    bias: CubeTensor<R>,
+    rest: CubeTensor<R>,
+    activation: Activation,
+) -> CubeTensor<R> {
+    sum(x, Some(bias), Some(rest), activation)
+}
+
+/// `activation(x + rest)`, both of one shape.
+pub fn add<R: CubeRuntime>(x: CubeTensor<R>, rest: CubeTensor<R>, activation: Activation) -> CubeTensor<R> {
+    sum(x, None, Some(rest), activation)
+}
+
+fn sum<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    bias: Option<CubeTensor<R>>,
+    rest: Option<CubeTensor<R>>,
+    activation: Activation,
+) -> CubeTensor<R> {
+    let x = Maps::of(x);
     let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
     let (cubes, cube) = threads(&x.tensor, vectors);
     shift_kernel::launch::<R>(
@@ -55,7 +90,8 @@ pub fn shift<R: CubeRuntime>(x: CubeTensor<R>, bias: CubeTensor<R>, activation: 
         cube,
         x.vector(),
         x.tensor.into_array_arg(),
-        bias.into_array_arg(),
+        bias.map(|bias| exact(bias).into_array_arg()).into(),
+        rest.map(|rest| Maps::of(rest).tensor.into_array_arg()).into(),
         out.tensor.clone().into_array_arg(),
         vectors,
         activation,

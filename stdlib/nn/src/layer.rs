@@ -90,6 +90,43 @@ pub(crate) struct Heads<B: Backend> {
 
 impl<B: Operations> Convolution<B> {
     pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let activation = self.conv.activation;
+        match &self.after {
+            After::Shift(bias) if self.conv.is_depthwise() => {
+                let (x, window) = self.framed(x);
+                B::depthwise_shift(x, self.weight.clone(), window, bias.clone(), activation)
+            }
+            After::Shift(bias) => B::shift(self.convolve(x), bias.clone(), activation),
+            After::Norm([weight, bias], norm, noted) => {
+                let x = self.convolve(x);
+                let (mean, variance) = note(&x, &norm.name, noted);
+                let (weight, bias) = (weight.clone(), bias.clone());
+                B::normalize(x, &BatchNorm { weight, bias, mean, variance, epsilon: norm.epsilon }, activation)
+            }
+        }
+    }
+
+    /// What comes out, a shortcut added, and an activation behind that.
+    fn apply_onto(&self, x: Tensor<B, 4>, shortcut: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
+        match &self.after {
+            After::Shift(bias) if self.conv.activation == Activation::Identity => {
+                B::shift_onto(self.convolve(x), bias.clone(), shortcut, activation)
+            }
+            _ => B::add(self.apply(x), shortcut, activation),
+        }
+    }
+
+    /// The convolution without what follows it.
+    fn convolve(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let (x, window) = self.framed(x);
+        match self.conv.is_depthwise() {
+            true => B::depthwise(x, self.weight.clone(), window),
+            false => B::convolve(x, self.weight.clone(), window, self.products),
+        }
+    }
+
+    /// Maps and the window that goes over them, which has no uneven padding.
+    fn framed(&self, x: Tensor<B, 4>) -> (Tensor<B, 4>, Window) {
         let conv = &self.conv;
         let [_, _, height, width] = x.dims();
         let ((top, bottom), (left, right)) = (conv.padding_of(height), conv.padding_of(width));
@@ -99,20 +136,7 @@ impl<B: Operations> Convolution<B> {
         } else {
             (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
         };
-        let window = Window { kernel: [conv.kernel; 2], stride: [conv.stride; 2], padding };
-        let weight = self.weight.clone();
-        let x = match conv.is_depthwise() {
-            true => B::depthwise(x, weight, window),
-            false => B::convolve(x, weight, window, self.products),
-        };
-        match &self.after {
-            After::Shift(bias) => B::shift(x, bias.clone(), conv.activation),
-            After::Norm([weight, bias], norm, noted) => {
-                let (mean, variance) = note(&x, &norm.name, noted);
-                let (weight, bias) = (weight.clone(), bias.clone());
-                B::normalize(x, &BatchNorm { weight, bias, mean, variance, epsilon: norm.epsilon }, conv.activation)
-            }
-        }
+        (x, Window { kernel: [conv.kernel; 2], stride: [conv.stride; 2], padding })
     }
 }
 
@@ -171,12 +195,12 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
         }
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {
-            let inner = apply(body, x.clone());
-            let inner = match scale {
-                Some(scale) => inner * scale.clone(),
-                None => inner,
-            };
-            B::activate(apply(shortcut, x) + inner, *activation)
+            let rest = apply(shortcut, x.clone());
+            match (scale, body.split_last()) {
+                (Some(scale), _) => B::add(apply(body, x) * scale.clone(), rest, *activation),
+                (None, Some((Layer::Conv(last), before))) => last.apply_onto(apply(before, x), rest, *activation),
+                (None, _) => B::add(apply(body, x), rest, *activation),
+            }
         }
         Layer::Concat(branches) => Tensor::cat(branches.iter().map(|branch| apply(branch, x.clone())).collect(), 1),
         Layer::Tokens(class, positions) => {

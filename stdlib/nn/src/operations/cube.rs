@@ -29,6 +29,19 @@ where
         tensor(pipe_gpu::shift(cube(x), cube(bias), activation))
     }
 
+    fn add(x: Tensor<Self, 4>, rest: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::add(cube(x), cube(rest), activation))
+    }
+
+    fn shift_onto(
+        x: Tensor<Self, 4>,
+        bias: Tensor<Self, 4>,
+        rest: Tensor<Self, 4>,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::shift_onto(cube(x), cube(bias), cube(rest), activation))
+    }
+
     fn normalize(x: Tensor<Self, 4>, norm: &BatchNorm<Self>, activation: Activation) -> Tensor<Self, 4> {
         tensor(pipe_gpu::normalize(cube(x), norm_of(norm), activation))
     }
@@ -58,6 +71,16 @@ where
 
     fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
         tensor(pipe_gpu::depthwise(cube(x), cube(weight), window))
+    }
+
+    fn depthwise_shift(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        window: Window,
+        bias: Tensor<Self, 4>,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::depthwise_shift(cube(x), cube(weight), window, cube(bias), activation))
     }
 
     fn shift_backward(
@@ -244,12 +267,14 @@ mod tests {
             let x = || maps::<B, 4>(1, shape, device);
             let bias = || maps::<B, 4>(2, [1, shape[1], 1, 1], device);
             let [of_x, of_bias] = B::shift_backward(x(), bias(), function, maps(3, shape, device));
-            vec![B::shift(x(), bias(), function), of_x, of_bias]
+            let rest = || maps::<B, 4>(23, shape, device);
+            let sums = [B::add(x(), rest(), function), B::shift_onto(x(), bias(), rest(), function)];
+            [vec![B::shift(x(), bias(), function), of_x, of_bias], sums.to_vec()].concat()
         }
     }
 
     #[test]
-    fn a_summand_and_a_function() {
+    fn summands_and_a_function() {
         for function in FUNCTIONS {
             check("shift", &Line(function, SHAPES[0]));
         }
@@ -315,8 +340,10 @@ mod tests {
             let weight = || maps::<B, 4>(12, [channels, 1, window.kernel[0], window.kernel[1]], device);
             let [down, right] = window.output([height, width]);
             let gradient = || maps::<B, 4>(13, [count, channels, down, right], device);
+            let bias = maps::<B, 4>(24, [1, channels, 1, 1], device);
             vec![
                 B::depthwise(x(), weight(), window),
+                B::depthwise_shift(x(), weight(), window, bias, Activation::Silu),
                 B::depthwise_backward(x(), weight(), gradient(), window),
                 B::depthwise_weight_backward(x(), gradient(), window),
             ]
@@ -333,6 +360,13 @@ mod tests {
         check("depthwise 3 /2", &Depthwise(SHAPES[0], square(3, 2, 1)));
         check("depthwise 5", &Depthwise(SHAPES[1], square(5, 1, 2)));
         check("depthwise 5 /2, padded before", &Depthwise(SHAPES[0], square(5, 2, 0)));
+        // More columns than a tile has places, and some left over.
+        check("depthwise 5, wide", &Depthwise([2, 8, 5, 21], square(5, 1, 2)));
+        check("depthwise 5 /2, wide", &Depthwise([2, 8, 6, 37], square(5, 2, 2)));
+        check("depthwise 3 /3", &Depthwise([2, 4, 11, 31], square(3, 3, 1)));
+        check("depthwise 7, padded too much", &Depthwise([1, 6, 9, 20], square(3, 1, 4)));
+        let flat = Window { kernel: [1, 4], stride: [2, 3], padding: [0, 1] };
+        check("depthwise 1 x 4", &Depthwise([2, 2, 5, 26], flat));
     }
 
     struct Convolve([usize; 4], usize, Window, Products);

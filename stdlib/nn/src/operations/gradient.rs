@@ -46,6 +46,17 @@ impl<B: Operations, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         })
     }
 
+    fn add(x: Tensor<Self, 4>, rest: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        let (x, rest) = (x.into_primitive().tensor(), rest.into_primitive().tensor());
+        let nodes = [x.node.clone(), rest.node.clone()];
+        let out = primitive(B::add(tensor(x.primitive), tensor(rest.primitive), Activation::Identity));
+        let sum = tensor(match Add.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        });
+        Self::activate(sum, activation)
+    }
+
     fn normalize(x: Tensor<Self, 4>, norm: &BatchNorm<Self>, activation: Activation) -> Tensor<Self, 4> {
         let inner = BatchNorm {
             weight: norm.weight.clone().inner(),
@@ -132,6 +143,20 @@ impl<B: Operations> Backward<B, 1> for Activate {
         let (x, activation) = ops.state;
         if let [Some(parent)] = ops.parents {
             gradients.register::<B>(parent.id, primitive(B::activate_backward(tensor(x), gradient, activation)));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Add;
+
+impl<B: Operations> Backward<B, 2> for Add {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        for parent in ops.parents.into_iter().flatten() {
+            gradients.register::<B>(parent.id, gradient.clone());
         }
     }
 }

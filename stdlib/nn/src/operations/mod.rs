@@ -77,6 +77,21 @@ pub(crate) trait Operations: Backend {
         Self::activate(x + bias, activation)
     }
 
+    /// The sum of two maps, and the activation behind it.
+    fn add(x: Tensor<Self, 4>, rest: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
+        Self::activate(x + rest, activation)
+    }
+
+    /// [`Operations::shift`] without an activation, and [`Operations::add`] behind it.
+    fn shift_onto(
+        x: Tensor<Self, 4>,
+        bias: Tensor<Self, 4>,
+        rest: Tensor<Self, 4>,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        Self::add(Self::shift(x, bias, Activation::Identity), rest, activation)
+    }
+
     /// Batch normalisation and the activation behind it.
     fn normalize(x: Tensor<Self, 4>, norm: &BatchNorm<Self>, activation: Activation) -> Tensor<Self, 4> {
         let (standard, _) = norm.standardize(x);
@@ -118,6 +133,17 @@ pub(crate) trait Operations: Backend {
     fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
         let channels = x.dims()[1];
         conv2d(x, weight, None, options(window, channels))
+    }
+
+    /// [`Operations::depthwise`], and [`Operations::shift`] behind it.
+    fn depthwise_shift(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        window: Window,
+        bias: Tensor<Self, 4>,
+        activation: Activation,
+    ) -> Tensor<Self, 4> {
+        Self::shift(Self::depthwise(x, weight, window), bias, activation)
     }
 
     /// The gradient of what went into [`Operations::activate`].
