@@ -40,9 +40,10 @@ impl Plan {
 
     /// Columns that are read for a tile before the one which its first place lies at.
     fn before(&self) -> usize {
-        let reach =
-            if self.is_back { (self.kernel[1] - 1).saturating_sub(self.padding[1]) / self.stride[1] } else { 0 };
-        if self.is_back { reach } else { self.padding[1] }
+        match self.is_back {
+            true => (self.kernel[1] - 1).saturating_sub(self.padding[1]) / self.stride[1],
+            false => self.padding[1],
+        }
     }
 
     /// Columns that are read for a tile.

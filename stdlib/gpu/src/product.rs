@@ -1,14 +1,18 @@
 //! Products of matrices.
+//!
+//! The fastest of some kernels is found by trying, once for each kind of shape. Kernels that load a stage while
+//! they compute another are not among them: those of cubek 0.2 take two stages at a time and read behind the last
+//! number where stages are odd in number (`docs/decisions.md`), and Burn's own choice has them.
 
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::CubeTuneId;
-use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::tune::{LocalTuner, Tunable, TunableSet, TuneGroup, local_tuner};
+use cubek::matmul::components::tile::TileMatmulKind;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems};
 use cubek::matmul::launch::{MatmulAutotuneKey, Strategy, launch_ref};
-use cubek::matmul::routines::double_unit::DoubleUnitSelectionArgs;
+use cubek::matmul::routines::simple::SimpleArgs;
 use cubek::matmul::routines::simple_unit::SimpleUnitSelectionArgs;
 use cubek::matmul::routines::{BlueprintStrategy, TileSizeSelection};
 use cubek::std::InputBinding;
@@ -35,52 +39,63 @@ pub fn product<R: CubeRuntime>(
     products: Products,
     numbers: DType,
 ) -> CubeTensor<R> {
-    // Half of the bits lose nothing: tensor cores multiply them as they are and add in `f32`.
-    let done = match products {
-        Products::Plain => plain(left, right, numbers),
-        Products::Exact if left.dtype == DType::F32 => Ok(exact(left, right)),
-        _ => matmul(left, right, None, MatmulStrategy::default(), numbers).map_err(|error| format!("{error:?}")),
-    };
-    match done {
-        Ok(product) => product,
-        // The simplest kernel takes all shapes, and all are tried.
-        Err(error) => unreachable!("no kernel multiplies these matrices: {error}"),
-    }
-}
-
-fn plain<R: CubeRuntime>(left: CubeTensor<R>, right: CubeTensor<R>, numbers: DType) -> Result<CubeTensor<R>, String> {
+    static UNITS: LocalTuner<MatmulAutotuneKey, CubeTuneId> = local_tuner!("units");
+    static TENSOR_CORES: LocalTuner<MatmulAutotuneKey, CubeTuneId> = local_tuner!("tensor-cores");
     let out = empty(&left, sizes(&left, &right), numbers);
-    launch(&Strategy::Naive, (left, right, out.clone())).map(|()| out)
+    // Half of the bits lose nothing on tensor cores: they multiply them as they are and add in `f32`.
+    let is_exact = products == Products::Exact && left.dtype == DType::F32;
+    let operands = (left, right, out.clone());
+    match products {
+        Products::Plain => {
+            if let Err(error) = launch(&Strategy::Naive, operands) {
+                unreachable!("the simplest kernel takes all shapes: {error}");
+            }
+        }
+        _ if is_exact => tuned(&UNITS, units, operands),
+        _ => tuned(&TENSOR_CORES, all, operands),
+    }
+    out
 }
 
-/// A product of `f32` by those kernels that leave tensor cores alone, the fastest of them.
-fn exact<R: CubeRuntime>(left: CubeTensor<R>, right: CubeTensor<R>) -> CubeTensor<R> {
-    static TUNER: LocalTuner<MatmulAutotuneKey, CubeTuneId> = local_tuner!();
-    let out = empty(&left, sizes(&left, &right), DType::F32);
-    let tunables = TUNER.init(|| {
+/// Kernels without tensor cores.
+fn units() -> Vec<Strategy> {
+    let simple = |tile_size| Strategy::SimpleUnit(BlueprintStrategy::Inferred(SimpleUnitSelectionArgs { tile_size }));
+    [TileSizeSelection::MaxTileSize, TileSizeSelection::MinTileSize].map(simple).to_vec()
+}
+
+/// Those, and kernels for tensor cores, which take one row of tiles or several at a time.
+fn all() -> Vec<Strategy> {
+    let of = |multi_rows| {
+        let args = |tile_matmul| BlueprintStrategy::Inferred(SimpleArgs { multi_rows, tile_matmul });
+        let [whole, parts] = [TileMatmulKind::Cmma, TileMatmulKind::Mma].map(args);
+        [Strategy::SimpleCyclicCmma(whole), Strategy::SimpleCyclicMma(parts)]
+    };
+    [units(), [false, true].map(of).concat()].concat()
+}
+
+/// Has the fastest of the kernels multiply, which is found by trying.
+fn tuned<R: CubeRuntime>(
+    tuner: &'static LocalTuner<MatmulAutotuneKey, CubeTuneId>,
+    strategies: fn() -> Vec<Strategy>,
+    operands: Operands<R>,
+) {
+    let tunables = tuner.init(move || {
         let inputs = |_: &MatmulAutotuneKey, (left, right, out): &Operands<R>| -> Operands<R> {
             (left.clone(), right.clone(), out.copy())
         };
         // The first takes all shapes, and is what is fallen back to.
-        let (usual, last) = (TuneGroup::new("unit", |_| 1), TuneGroup::new("naive", |_| 0));
+        let (usual, last) = (TuneGroup::new("usual", |_| 1), TuneGroup::new("naive", |_| 0));
         let naive = Tunable::new("naive", |operands: Operands<R>| launch(&Strategy::Naive, operands));
         let set = TunableSet::new(key::<R>, inputs).with(naive.group(&last, |_| 0));
-        let simple = |tile_size| BlueprintStrategy::Inferred(SimpleUnitSelectionArgs { tile_size });
-        let double = |tile_size| BlueprintStrategy::Inferred(DoubleUnitSelectionArgs { tile_size });
-        let all = [
-            Strategy::SimpleUnit(simple(TileSizeSelection::MaxTileSize)),
-            Strategy::SimpleUnit(simple(TileSizeSelection::MinTileSize)),
-            Strategy::DoubleUnit(double(TileSizeSelection::MaxTileSize)),
-        ];
-        all.into_iter().fold(set, |set, strategy| {
+        strategies().into_iter().fold(set, |set, strategy| {
             let name = strategy.to_string();
             let tunable = Tunable::new(&name, move |operands: Operands<R>| launch(&strategy, operands));
             set.with(tunable.group(&usual, |_| 0))
         })
     });
-    let (id, client) = (CubeTuneId::new(&left.client, &left.device), left.client.clone());
-    TUNER.execute(&id, &client, tunables, (left, right, out.clone()));
-    out
+    let (_, _, out) = &operands;
+    let (id, client) = (CubeTuneId::new(&out.client, &out.device), out.client.clone());
+    tuner.execute(&id, &client, tunables, operands);
 }
 
 fn launch<R: CubeRuntime>(strategy: &Strategy, (left, right, out): Operands<R>) -> Result<(), String> {

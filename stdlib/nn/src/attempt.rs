@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use burn::backend::cuda::CudaDevice;
-use burn::backend::{Cuda, Flex};
-use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use pipe_gpu::Products;
 
-use crate::ComputeDevice;
+use crate::operations::Operations;
+use crate::work::{Work, work};
+use crate::{ComputeDevice, Precision};
 
 /// The side of the matrices.
 const SIDE: usize = 64;
@@ -19,12 +19,7 @@ const SIDE: usize = 64;
 /// When the product is wrong.
 pub fn attempt(device: ComputeDevice) -> Result<String, String> {
     let began = Instant::now();
-    let found = match device {
-        ComputeDevice::Cpu => product::<Flex>(&Default::default()),
-        ComputeDevice::Cuda(number) => product::<Cuda>(&CudaDevice::new(number)),
-        #[cfg(feature = "wgpu")]
-        ComputeDevice::Wgpu(adapter) => product::<burn::backend::Wgpu>(&adapter.device()),
-    };
+    let found = work(Product(device.products(Precision::F32)), device, Precision::F32);
     let (a, b) = matrices();
     let row = |row: usize, column: usize| (0..SIDE).map(|k| a[row * SIDE + k] * b[k * SIDE + column]).sum::<f32>();
     let expected: Vec<f32> = (0..SIDE * SIDE).map(|at| row(at / SIDE, at % SIDE)).collect();
@@ -41,8 +36,14 @@ fn matrices() -> (Vec<f32>, Vec<f32>) {
     (numbers(7), numbers(3))
 }
 
-fn product<B: Backend>(device: &B::Device) -> Vec<f32> {
-    let (a, b) = matrices();
-    let tensor = |numbers: Vec<f32>| Tensor::<B, 2>::from_data(TensorData::new(numbers, [SIDE, SIDE]), device);
-    tensor(a).matmul(tensor(b)).into_data().convert::<f32>().into_vec().unwrap_or_default()
+struct Product(Products);
+
+impl Work for Product {
+    type Out = Vec<f32>;
+
+    fn on<B: Operations>(self, device: &B::Device) -> Vec<f32> {
+        let (a, b) = matrices();
+        let tensor = |numbers: Vec<f32>| Tensor::<B, 2>::from_data(TensorData::new(numbers, [SIDE, SIDE]), device);
+        B::dense(tensor(a), tensor(b), self.0).into_data().convert::<f32>().into_vec().unwrap_or_default()
+    }
 }

@@ -1,15 +1,21 @@
 //! Why a device did not compute.
 //!
 //! CubeCL allocates on a thread of its own, which panics where the memory is exhausted; who waits for the
-//! result then gets an error that does not say why. So such panics are counted here, and not printed.
+//! result then gets an error that does not say why, or panics too. So such panics are counted here, and not
+//! printed.
 
 use std::fmt::Display;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+
+/// What panics say where memory is exhausted: `IoError::BufferTooBig`, and whatever wants the buffer that is not there.
+const EXHAUSTION: [&str; 2] = ["can't allocate buffer", "couldn't find resource for that handle"];
+/// What those say who wait for a thread that panicked, which was told already.
+const CONSEQUENCES: [&str; 2] = ["Can't have an error when submitting a task", "an `Err` value: CallError"];
 
 /// How often a device's memory was exhausted in this process.
 static EXHAUSTED: AtomicU64 = AtomicU64::new(0);
@@ -35,10 +41,11 @@ impl Moment {
         FIRST.call_once(|| {
             let print = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
-                // `IoError::BufferTooBig` in words.
-                if info.payload_as_str().is_some_and(|text| text.contains("can't allocate buffer")) {
+                let text = info.payload_as_str().unwrap_or_default();
+                let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+                if says(&EXHAUSTION) {
                     EXHAUSTED.fetch_add(1, Ordering::SeqCst);
-                } else {
+                } else if !says(&CONSEQUENCES) {
                     print(info);
                 }
             }));
@@ -50,6 +57,14 @@ impl Moment {
     /// what is read may look whole.
     pub(crate) fn check(self) -> Result<(), DeviceFailure> {
         if EXHAUSTED.load(Ordering::SeqCst) > self.0 { Err(DeviceFailure::OutOfMemory) } else { Ok(()) }
+    }
+
+    /// Does work that may panic in this thread where something did not fit.
+    pub(crate) fn guard<T>(self, work: impl FnOnce() -> Result<T, DeviceFailure>) -> Result<T, DeviceFailure> {
+        panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+            self.check()?;
+            panic::resume_unwind(payload)
+        })
     }
 
     /// The numbers of a tensor, row-major, once all work on it is done.

@@ -61,19 +61,21 @@ impl<B: Operations> Forward<B> {
     /// `[count, classes]` of images, all row-major.
     pub(crate) fn logits(&self, images: Tensor<B, 4>) -> Result<(Vec<f32>, Option<Vec<f32>>), DeviceFailure> {
         let moment = Moment::now();
-        let map = apply(&self.trunk, images);
-        let features = apply(&self.head, map.clone());
-        let logits = self.classifier.as_ref().map(|classifier| match classifier {
-            Logits::Conv(conv) => numbers(B::average(conv.apply(map)), moment),
-            Logits::Linear(dense) => numbers(dense.apply(features.clone()), moment),
-        });
-        Ok((numbers(features, moment)?, logits.transpose()?))
+        moment.guard(|| {
+            let map = apply(&self.trunk, images);
+            let features = apply(&self.head, map.clone());
+            let logits = self.classifier.as_ref().map(|classifier| match classifier {
+                Logits::Conv(conv) => numbers(B::average(conv.apply(map)), moment),
+                Logits::Linear(dense) => numbers(dense.apply(features.clone()), moment),
+            });
+            Ok((numbers(features, moment)?, logits.transpose()?))
+        })
     }
 
     /// Features alone.
     pub(crate) fn features(&self, images: Tensor<B, 4>) -> Result<Vec<f32>, DeviceFailure> {
         let moment = Moment::now();
-        numbers(apply(&self.head, apply(&self.trunk, images)), moment)
+        moment.guard(|| numbers(apply(&self.head, apply(&self.trunk, images)), moment))
     }
 }
 

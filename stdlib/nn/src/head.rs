@@ -9,10 +9,12 @@ use burn::nn::Linear;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
+use pipe_gpu::Products;
 
 use crate::failure::Moment;
 use crate::loss::{Sums, losses, probabilities};
-use crate::{ComputeDevice, DeviceFailure};
+use crate::operations::Operations;
+use crate::{ComputeDevice, DeviceFailure, Precision};
 
 /// Bytes of memory, where a GPU does not say.
 const USUAL: u64 = 1 << 30;
@@ -149,15 +151,15 @@ pub fn train_head(
         ComputeDevice::Cpu => 0,
         device => (device.memory().unwrap_or(USUAL) / 4).min(LARGEST),
     };
-    let course = Course { initial, training, room };
-    match device {
+    let course = Course { initial, training, room, products: device.products(Precision::F32) };
+    Moment::now().guard(|| match device {
         ComputeDevice::Cpu => train::<Autodiff<Flex>>(&Default::default(), course, orders, on_epoch),
         ComputeDevice::Cuda(number) => train::<Autodiff<Cuda>>(&CudaDevice::new(number), course, orders, on_epoch),
         #[cfg(feature = "wgpu")]
         ComputeDevice::Wgpu(adapter) => {
             train::<Autodiff<burn::backend::Wgpu>>(&adapter.device(), course, orders, on_epoch)
         }
-    }
+    })
 }
 
 /// What a training is given.
@@ -166,6 +168,7 @@ struct Course<'a> {
     training: &'a HeadTraining<'a>,
     /// The bytes of features that may stay on the device.
     room: u64,
+    products: Products,
 }
 
 /// Rows, and where they lie.
@@ -208,13 +211,13 @@ impl<'a, B: Backend> Data<'a, B> {
     }
 }
 
-fn train<B: AutodiffBackend>(
+fn train<B: AutodiffBackend<InnerBackend: Operations> + Operations>(
     device: &B::Device,
     course: Course<'_>,
     orders: &mut dyn Iterator<Item = Vec<usize>>,
     on_epoch: &mut dyn FnMut(Epoch) -> bool,
 ) -> Result<Head, DeviceFailure> {
-    let Course { initial, training, room } = course;
+    let Course { initial, training, room, products } = course;
     let Head { classes, features, .. } = initial;
     let (adam, began) = (training.adam, Moment::now());
     let data = Data::<B::InnerBackend>::new(training.train, features, device, room);
@@ -230,7 +233,7 @@ fn train<B: AutodiffBackend>(
         let mut pending = None;
         for rows in order.chunks(training.batch_size) {
             let labels: Vec<usize> = rows.iter().map(|&row| training.train.labels[row]).collect();
-            let logits = linear.forward(Tensor::from_inner(data.some(rows)));
+            let logits = logits(&linear, Tensor::from_inner(data.some(rows)), products);
             let given = logits.clone().inner();
             let gradients = losses(logits, &labels, device).mean().backward();
             let gradients = GradientsParams::from_grads(gradients, &linear);
@@ -243,7 +246,7 @@ fn train<B: AutodiffBackend>(
         if let Some((logits, labels)) = pending {
             seen.add(&began.read(logits)?, &labels);
         }
-        let held_out = validate(&linear.valid(), &held_out, began)?;
+        let held_out = validate(&linear.valid(), &held_out, products, began)?;
         let (train_loss, train_accuracy) = seen.means().unwrap_or_default();
         let go_on = on_epoch(Epoch {
             train_loss,
@@ -258,16 +261,25 @@ fn train<B: AutodiffBackend>(
     from_linear(&linear.valid(), classes, features, began)
 }
 
-fn validate<B: Backend>(
+fn logits<B: Operations>(linear: &Linear<B>, features: Tensor<B, 2>, products: Products) -> Tensor<B, 2> {
+    let logits = B::dense(features, linear.weight.val(), products);
+    match &linear.bias {
+        Some(bias) => logits + bias.val().unsqueeze(),
+        None => logits,
+    }
+}
+
+fn validate<B: Operations>(
     linear: &Linear<B>,
     data: &Data<'_, B>,
+    products: Products,
     began: Moment,
 ) -> Result<Option<(f64, f64)>, DeviceFailure> {
     if data.rows.labels.is_empty() {
         return Ok(None);
     }
     let mut sums = Sums::default();
-    sums.add(&began.read(linear.forward(data.all()))?, data.rows.labels);
+    sums.add(&began.read(logits(linear, data.all(), products))?, data.rows.labels);
     Ok(sums.means())
 }
 

@@ -186,10 +186,11 @@ where
     Tensor::from_primitive(TensorPrimitive::Float(cube))
 }
 
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::print_stderr, reason = "what tests share is of tests too")]
 mod tests {
-    use burn::backend::{Flex, Wgpu};
+    use burn::backend::cuda::CudaDevice;
+    use burn::backend::{Cuda, Flex};
     use burn::tensor::backend::Backend;
     use burn::tensor::{Tensor, TensorData};
     use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
@@ -217,17 +218,6 @@ mod tests {
         fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>>;
     }
 
-    /// Whether a device is there; a test without says that it was skipped.
-    fn device() -> Option<burn::backend::wgpu::WgpuDevice> {
-        match ComputeDevice::wgpu(0) {
-            Ok(ComputeDevice::Wgpu(adapter)) => Some(adapter.device()),
-            _ => {
-                eprintln!("SKIPPED: no GPU is known to Vulkan or Metal");
-                None
-            }
-        }
-    }
-
     /// Numbers in -2..2 that look like chance.
     fn maps<B: Backend, const D: usize>(seed: u32, shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
         let mut state = seed.wrapping_mul(2_654_435_761) ^ 0x9e37_79b9;
@@ -243,18 +233,36 @@ mod tests {
         (tensor.dims(), tensor.into_data().convert::<f32>().into_vec().unwrap())
     }
 
+    /// Whether a GPU makes of a case what the CPU does, one of NVIDIA and one that Vulkan or Metal know; a test
+    /// without says that it was skipped.
     fn check(name: &str, case: &impl Case) {
-        let Some(device) = device() else { return };
-        let expected = case.run::<Flex>(&Default::default());
-        let found = case.run::<Wgpu>(&device);
+        check_within(2e-5, name, case);
+    }
+
+    fn check_within(most: f32, name: &str, case: &impl Case) {
+        let expected: Vec<_> = case.run::<Flex>(&Default::default()).into_iter().map(numbers).collect();
+        match ComputeDevice::cuda(0) {
+            Ok(_) => compare(most, &format!("{name}, CUDA"), &expected, case.run::<Cuda>(&CudaDevice::new(0))),
+            Err(missing) => eprintln!("SKIPPED: {missing}"),
+        }
+        #[cfg(feature = "wgpu")]
+        match ComputeDevice::wgpu(0) {
+            Ok(ComputeDevice::Wgpu(adapter)) => {
+                compare(most, name, &expected, case.run::<burn::backend::Wgpu>(&adapter.device()));
+            }
+            _ => eprintln!("SKIPPED: no GPU is known to Vulkan or Metal"),
+        }
+    }
+
+    fn compare<B: Backend>(most: f32, name: &str, expected: &[([usize; 4], Vec<f32>)], found: Vec<Tensor<B, 4>>) {
         assert_eq!(expected.len(), found.len());
-        for (at, (expected, found)) in expected.into_iter().zip(found).enumerate() {
-            let ((shape, expected), (found_shape, found)) = (numbers(expected), numbers(found));
-            assert_eq!(shape, found_shape, "{name}, {at}");
+        for (at, ((shape, expected), found)) in expected.iter().zip(found).enumerate() {
+            let (found_shape, found) = numbers(found);
+            assert_eq!(*shape, found_shape, "{name}, {at}");
             let largest = expected.iter().fold(1e-3_f32, |largest, x| largest.max(x.abs()));
             for (place, (expected, found)) in expected.iter().zip(&found).enumerate() {
                 let off = (expected - found).abs() / largest;
-                assert!(off < 2e-5, "{name}, {at}, {shape:?}, number {place}: {found}, the CPU has {expected}");
+                assert!(off < most, "{name}, {at}, {shape:?}, number {place}: {found}, the CPU has {expected}");
             }
         }
     }
@@ -396,20 +404,29 @@ mod tests {
         check("convolution 1 /2", &plain(SHAPES[1], 4, Window { stride: [2, 2], ..one }));
     }
 
-    struct Multiply(Products);
+    /// Groups, rows, inner numbers and columns.
+    struct Multiply(Products, [usize; 4]);
 
     impl Case for Multiply {
         fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+            let Self(products, [groups, rows, inner, columns]) = *self;
             // The right one is laid out otherwise.
-            let (left, right) = (maps::<B, 3>(17, [3, 10, 6], device), maps::<B, 3>(18, [3, 5, 6], device));
-            vec![B::multiply(left, right.swap_dims(1, 2), self.0).reshape([3, 10, 5, 1])]
+            let left = maps::<B, 3>(17, [groups, rows, inner], device);
+            let right = maps::<B, 3>(18, [groups, columns, inner], device).swap_dims(1, 2);
+            vec![B::multiply(left, right, products).reshape([groups, rows, columns, 1])]
         }
     }
 
     #[test]
     fn products_of_matrices() {
-        check("multiply", &Multiply(Products::Plain));
-        check("multiply", &Multiply(Products::Exact));
+        check("multiply", &Multiply(Products::Plain, [3, 10, 6, 5]));
+        // Stages of inner numbers that are odd in number, even, and not whole.
+        for inner in [6, 24, 40, 48, 100] {
+            check("multiply", &Multiply(Products::Exact, [1, 200, inner, 72]));
+            check_within(2e-3, "multiply, rounded", &Multiply(Products::Rounded, [1, 200, inner, 72]));
+        }
+        check("multiply", &Multiply(Products::Exact, [3, 10, 6, 5]));
+        check("multiply", &Multiply(Products::Exact, [2, 64, 136, 30]));
     }
 
     struct Descend([usize; 4]);

@@ -124,6 +124,12 @@ pub(crate) trait Operations: Backend {
         left.matmul(right)
     }
 
+    /// A dense layer without its bias: rows `[rows, inputs]` times `[inputs, outputs]`.
+    fn dense(x: Tensor<Self, 2>, weight: Tensor<Self, 2>, products: Products) -> Tensor<Self, 2> {
+        let ([rows, _], [_, outputs]) = (x.dims(), weight.dims());
+        Self::multiply(x.unsqueeze(), weight.unsqueeze(), products).reshape([rows, outputs])
+    }
+
     /// A convolution without groups, `weight` being `[outputs, inputs, height, width]`.
     fn convolve(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window, _: Products) -> Tensor<Self, 4> {
         conv2d(x, weight, None, options(window, 1))

@@ -30,6 +30,8 @@ pub(super) struct Course<B: Operations> {
     pub(super) devices: Vec<B::Device>,
     pub(super) parts: Parts,
     pub(super) products: Products,
+    /// Those of the head, which is always in `f32`.
+    pub(super) of_head: Products,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -151,7 +153,7 @@ impl<B: Operations> Course<B> {
         };
         let outputs = if self.classes == 2 { 1 } else { self.classes };
         let weight = live.exact(HEAD[0], [outputs, self.features]);
-        let logits = features.matmul(weight.transpose()) + live.exact(HEAD[1], [1, outputs]);
+        let logits = A::<B>::dense(features, weight.transpose(), self.of_head) + live.exact(HEAD[1], [1, outputs]);
         let shares = part.weights.iter().map(|weight| weight / total).collect();
         let shares = Tensor::from_data(TensorData::new(shares, [count, 1]), device);
         let given = logits.clone().inner();

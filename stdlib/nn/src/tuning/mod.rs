@@ -119,7 +119,8 @@ impl Tuner {
             (_, Some(memory)) => Parts::Memory(memory),
             (_, None) => Parts::Devices,
         };
-        let start = Start { network, weights, head, scale, tuning, products: first.products(tuning.precision), parts };
+        let (products, of_head) = (first.products(tuning.precision), first.products(Precision::F32));
+        let start = Start { network, weights, head, scale, tuning, products, of_head, parts };
         match first {
             ComputeDevice::Cpu => Self(Box::new(Tuned::<Flex>::new(start, vec![Default::default()]))),
             ComputeDevice::Cuda(_) => {
@@ -193,12 +194,13 @@ struct Start<'a> {
     scale: PixelScale,
     tuning: &'a Tuning,
     products: Products,
+    of_head: Products,
     parts: Parts,
 }
 
 impl<B: Operations> Tuned<B> {
     fn new(start: Start<'_>, devices: Vec<B::Device>) -> Self {
-        let Start { network, weights, head, scale, tuning, products, parts } = start;
+        let Start { network, weights, head, scale, tuning, products, of_head, parts } = start;
         let mut entries = entries(network, tuning.freeze);
         let mut numbers: Vec<Vec<f32>> = entries.iter().map(|entry| weights.numbers(&entry.name).to_vec()).collect();
         let shapes = [vec![head.outputs(), head.features], vec![head.outputs()]];
@@ -220,6 +222,7 @@ impl<B: Operations> Tuned<B> {
                 devices,
                 parts,
                 products,
+                of_head,
                 entries,
             },
             optimizer: Optimizer::new(tuning.descent, tuning.weight_decay, tensors.len()),
@@ -258,14 +261,8 @@ impl<B: Operations> Tuned<B> {
         }
         Ok(())
     }
-}
 
-impl<B: Operations> Tune for Tuned<B> {
-    fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
-        if self.pending.is_empty() {
-            // What others did since the last step was settled is none of this one's.
-            self.began = Moment::now();
-        }
+    fn descend(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
         let parts = self.course.parts(&self.tensors, step);
         let rows = self.course.part_of(step.size);
         let mut sums: Vec<Option<Tensor<B, 4>>> = vec![None; self.course.entries.len()];
@@ -287,6 +284,16 @@ impl<B: Operations> Tune for Tuned<B> {
         self.settle()?;
         self.pending = logits;
         Ok(())
+    }
+}
+
+impl<B: Operations> Tune for Tuned<B> {
+    fn step(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
+        if self.pending.is_empty() {
+            // What others did since the last step was settled is none of this one's.
+            self.began = Moment::now();
+        }
+        self.began.guard(|| self.descend(step))
     }
 
     fn seen(&mut self) -> Result<Option<(f64, f64)>, DeviceFailure> {
