@@ -1,21 +1,25 @@
-//! What is told of NVIDIA GPUs that are there, too old, taken or full, with programs in C that play the
-//! driver and NVML.
+//! What is told of NVIDIA GPUs that are there, too old, taken or full, and what one computes, with programs in C
+//! that play the driver and NVML.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::photos::project;
-use crate::common::{Project, Ran};
+use crate::common::photos::{PIPELINE, project};
+use crate::common::{Project, Ran, distance};
 
-/// Compiles a program of `tests/driver` into a library of that name; a test without a C compiler says that
+/// The files that play the driver.
+const DRIVER: [&str; 4] = ["cuda.c", "reader.c", "instructions.c", "warps.c"];
+
+/// Compiles programs of `tests/driver` into a library of that name; a test without a C compiler says that
 /// it was skipped.
 #[cfg(target_os = "linux")]
-fn library(project: &Project, source: &str, name: &str) -> bool {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver").join(source);
+fn library(project: &Project, sources: &[&str], name: &str) -> bool {
+    let sources = sources.iter().map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver").join(file));
     let folder = project.path("libraries");
     std::fs::create_dir_all(&folder).unwrap();
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(folder.join(name)).arg(source).status();
-    let is_there = built.is_ok_and(|status| status.success());
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(folder.join(name)).args(sources).args(["-lm", "-lpthread"]);
+    let is_there = compiler.status().is_ok_and(|status| status.success());
     if !is_there {
         eprintln!("SKIPPED: no C compiler");
     }
@@ -23,7 +27,7 @@ fn library(project: &Project, source: &str, name: &str) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn library(_: &Project, _: &str, _: &str) -> bool {
+fn library(_: &Project, _: &[&str], _: &str) -> bool {
     eprintln!("SKIPPED: the libraries' names are Linux'");
     false
 }
@@ -38,7 +42,7 @@ fn with_driver(project: &Project, words: &[&str], says: &[(&str, &str)]) -> Ran 
 #[test]
 fn what_is_wrong_with_a_gpu_is_told_before_anything_runs_on_it() {
     let project = project(8);
-    if !library(&project, "cuda.c", "libcuda.so.1") {
+    if !library(&project, &DRIVER, "libcuda.so.1") {
         return;
     }
     let cases = [
@@ -69,7 +73,7 @@ fn what_is_wrong_with_a_gpu_is_told_before_anything_runs_on_it() {
 #[test]
 fn the_doctor_names_every_card() {
     let project = Project::new();
-    if !library(&project, "cuda.c", "libcuda.so.1") {
+    if !library(&project, &DRIVER, "libcuda.so.1") {
         return;
     }
     let ran = with_driver(&project, &["doctor"], &[("FAKE_COUNT", "2"), ("FAKE_MODE", "2")]);
@@ -78,11 +82,34 @@ fn the_doctor_names_every_card() {
     }
 }
 
+/// NVIDIA's compiler makes the kernels, and the driver that is played runs them.
+#[test]
+fn kernels_for_cuda_compute_what_the_cpu_computes() {
+    let Some(nvidia) = std::env::var_os("PIPE_TEST_NVIDIA").map(PathBuf::from) else {
+        eprintln!("SKIPPED: `tests/driver/nvidia FOLDER` makes what PIPE_TEST_NVIDIA=FOLDER names");
+        return;
+    };
+    let features = |device: &str| {
+        let project = project(8);
+        let yaml = PIPELINE.replace("squeezenet1_1", "efficientnet_b0");
+        project.write("pipe.yaml", yaml.replace("from: images, with", "from: images, export: f.safetensors, with"));
+        let mut command = project.command(&["run", "features", "--device", device]);
+        command.env("LD_LIBRARY_PATH", nvidia.join("lib")).env("CUDA_PATH", &nvidia).env("PIPE_GPU_BATCH", "4");
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("on cuda:0"), device == "cuda", "{}", ran.stderr);
+        project.features("f.safetensors")
+    };
+    let off = distance(&features("cpu"), &features("cuda"));
+    assert!(off < 1e-3, "off by {off}");
+    assert!(off > 0.0, "the CPU computed both");
+}
+
 /// Libraries are looked for where the environment said when a process began, so this is another one.
 #[test]
 fn nvml_is_asked_how_busy_a_gpu_is() {
     let project = Project::new();
-    if !(library(&project, "cuda.c", "libcuda.so.1") && library(&project, "nvml.c", "libnvidia-ml.so.1")) {
+    if !(library(&project, &DRIVER, "libcuda.so.1") && library(&project, &["nvml.c"], "libnvidia-ml.so.1")) {
         return;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use safetensors::SafeTensors;
 use serde_json::Value;
 
 use crate::common::photos::{PIPELINE, project};
-use crate::common::{Project, real_data};
+use crate::common::{Project, distance, real_data};
 
 /// Whether there is one; a test without says that it was skipped.
 fn is_there() -> bool {
@@ -21,20 +20,6 @@ fn is_there() -> bool {
             false
         }
     }
-}
-
-fn features(project: &Project, file: &str) -> Vec<f32> {
-    let bytes = std::fs::read(project.path(file)).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = file.tensor("features").unwrap();
-    tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
-/// The greatest distance, against the greatest number.
-fn distance(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let greatest = a.iter().fold(0.0_f32, |greatest, x| greatest.max(x.abs()));
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / greatest
 }
 
 fn finished(project: &Project, device: &str) -> Value {
@@ -64,7 +49,7 @@ fn a_gpu_computes_what_the_cpu_computes() {
                 let log = project.ok(&["show", "features", "--log"]).stdout;
                 assert!(log.starts_with("20 images in ") && log.contains("computing"), "{log}");
             }
-            (features(&project, "features.safetensors"), event["nodes"]["features"]["digest"].clone(), event)
+            (project.features("features.safetensors"), event["nodes"]["features"]["digest"].clone(), event)
         };
         let (cpu, gpu, again) = (run("cpu"), run("wgpu"), run("wgpu:0"));
         let off = distance(&cpu.0, &gpu.0);
@@ -97,7 +82,7 @@ fn half_of_the_bits_give_nearly_the_same_features_or_are_refused() {
             continue;
         }
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let off = distance(&features(&exact, "f.safetensors"), &features(&half, "f.safetensors"));
+        let off = distance(&exact.features("f.safetensors"), &half.features("f.safetensors"));
         eprintln!("{precision}: off by {off}");
         assert!(off > 1e-5 && off < allowed, "{precision}: off by {off}");
     }
@@ -170,7 +155,7 @@ fn a_batch_may_be_asked_for() {
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let log = project.ok(&["show", "features", "--log"]).stdout;
         assert!(log.starts_with(&format!("12 images in {batches} batches")), "{log}");
-        features(&project, "features.safetensors")
+        project.features("features.safetensors")
     };
     assert!(distance(&told("4", "3"), &told("12", "1")) < 1e-5);
     let (_, ran) = run("many");

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use safetensors::SafeTensors;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
@@ -51,6 +52,14 @@ impl Project {
 
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The features in an exported file.
+    pub(crate) fn features(&self, name: &str) -> Vec<f32> {
+        let bytes = fs::read(self.path(name)).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = file.tensor("features").unwrap();
+        tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     }
 
     /// The program with these words, ready to be started in the folder.
@@ -151,4 +160,11 @@ pub(crate) fn floats(value: &Value) -> Vec<f64> {
         Value::Array(values) => values.iter().flat_map(floats).collect(),
         value => vec![value.as_f64().unwrap()],
     }
+}
+
+/// The greatest distance, against the greatest number.
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let greatest = a.iter().fold(0.0_f32, |greatest, x| greatest.max(x.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / greatest
 }
