@@ -74,7 +74,8 @@ fn read_row(y: usize, #[comptime] row: usize, height: usize, #[comptime] plan: P
     let stride = comptime![plan.stride[0]];
     if comptime![plan.is_back] {
         let above = y + comptime![plan.padding[0]] - row;
-        select(above % stride == 0, above / stride, height)
+        let place = above / stride;
+        select(place * stride == above, place, height)
     } else {
         y * stride + row - comptime![plan.padding[0]]
     }
