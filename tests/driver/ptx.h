@@ -63,8 +63,8 @@ struct parameter {
 struct kernel {
     struct instruction *code;
     int length, room;
-    struct bank banks[96];
-    int bank_count;
+    struct bank *banks;
+    int bank_count, bank_room;
     struct constant *constants;
     int constant_count, constant_room;
     struct label *labels;
@@ -89,7 +89,6 @@ struct warp {
     struct group groups[LANES];
     int count;
     enum state state;
-    const char *failure;
 };
 
 // reader.c: the entry of that name of a module's text, or NULL.

@@ -88,6 +88,15 @@ static void read_address(struct reader *r, struct instruction *i, char *name, bo
 
 static bool is_word_register(const char *name) { return starts(name, "%r") && isdigit(name[2]); }
 
+// What is loaded, then from where; or where it is stored, then what. Gives how many parts that were.
+static int read_moved(struct reader *r, struct instruction *i, char **parts, bool is_load, bool is_wide) {
+    char *at = parts[is_load ? i->vector : 0], **moved = parts + !is_load;
+    if (!is_load) read_address(r, i, at, is_word_register(at));
+    for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, moved[v], is_wide);
+    if (is_load) read_address(r, i, at, is_word_register(at));
+    return i->vector + 1;
+}
+
 static void read_shape(struct instruction *i, const char *name) {
     const char *shape = strstr(name, ".m");
     while (shape && sscanf(shape, ".m%dn%dk%d", &i->rows, &i->columns, &i->inner) != 3) shape = strstr(shape + 1, ".m");
@@ -127,12 +136,7 @@ static void read_instruction(struct reader *r, struct instruction *i, const char
         i->space = strstr(name, ".shared") ? SHARED : GENERIC;
         i->run = is_load ? load : store;
         bool is_wide = width_of(type, &i->size) == 2;
-        char *at = parts[is_load ? count - 1 : 0];
-        if (is_load)
-            for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, parts[v], is_wide);
-        read_address(r, i, at, is_word_register(at));
-        if (!is_load)
-            for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, parts[v + 1], is_wide);
+        if (read_moved(r, i, parts, is_load, is_wide) != count) r->fault = name;
         return;
     }
     if (starts(name, "cp.async.c")) {
@@ -181,8 +185,7 @@ static void read_instruction(struct reader *r, struct instruction *i, const char
         i->space = SHARED;
         i->vector = strstr(name, ".x4") ? 4 : strstr(name, ".x2") ? 2 : 1;
         i->is_transposed = strstr(name, ".trans");
-        for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, parts[v], false);
-        read_address(r, i, parts[i->vector], is_word_register(parts[i->vector]));
+        read_moved(r, i, parts, true, false);
         return;
     }
     if (starts(name, "mma.sync")) {
@@ -216,13 +219,8 @@ static void read_instruction(struct reader *r, struct instruction *i, const char
         i->is_column_major = strstr(name, ".col");
         i->size = strstr(type, "16") ? 2 : 4;
         i->vector = count - 2;
-        char *at = parts[is_load ? count - 2 : 0];
-        if (is_load)
-            for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, parts[v], false);
-        read_address(r, i, at, is_word_register(at));
-        if (!is_load)
-            for (int v = 0; v < i->vector; v++) i->at[i->count++] = operand(r, parts[v + 1], false);
-        i->at[i->count++] = operand(r, parts[count - 1], false);
+        int stride = read_moved(r, i, parts, is_load, false);
+        i->at[i->count++] = operand(r, parts[stride], false);
         return;
     }
     const char *widths = "";
@@ -239,10 +237,11 @@ static void read_registers(struct kernel *k, char *text) {
     char *type = strtok(text, " \t\n,"), *name;
     type = strtok(NULL, " \t\n,");
     int width = strstr(type, "64") ? 2 : 1;
-    while ((name = strtok(NULL, " \t\n,")) && k->bank_count < 96) {
+    while ((name = strtok(NULL, " \t\n,"))) {
         char *open = strchr(name, '<');
         int count = 1;
         if (open) *open = 0, count = atoi(open + 1);
+        k->banks = grown(k->banks, k->bank_count, &k->bank_room, sizeof *k->banks);
         struct bank *bank = &k->banks[k->bank_count++];
         snprintf(bank->prefix, sizeof bank->prefix, "%s", name);
         bank->width = width;
@@ -334,7 +333,6 @@ struct kernel *read_kernel(const char *text, const char *name) {
         size_t length = strcspn(rest, " \t\n");
         char *op = strndup(rest, length), *parts[OPERANDS];
         int count = split(rest + length, parts);
-        i->text = strdup(rest + length > line ? i->text : "");
         read_instruction(&reader, i, op, parts, count);
         if (reader.fault) fprintf(stderr, "ptx: `%s` is not known in: %s\n", reader.fault, i->text);
     }

@@ -81,7 +81,6 @@ static void run_warp(const struct kernel *k, struct warp *w) {
         }
     }
     w->state = DONE;
-    return;
 }
 
 struct launch {
