@@ -209,6 +209,9 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
     return *function ? SUCCESS : NO_BINARY_FOR_GPU;
 }
 
+// Cards below compute capability 9.0 have no maps of tensors.
+int cuTensorMapEncodeTiled(void) { return NOT_SUPPORTED; }
+int cuTensorMapEncodeIm2col(void) { return NOT_SUPPORTED; }
 int cuFuncSetAttribute(void *function, int attribute, int value) { return !function || attribute < 0 || value < 0; }
 
 int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,

@@ -111,6 +111,8 @@ OP(mad_word, D A B C, d[l] = a[l] * b[l] + c[l])
 OP(mad_wide, DW A B CW, d[l] = (uint64_t)a[l] * b[l] + c[l])
 OP(mad_wide_signed, DW A B CW, d[l] = (int64_t)(int32_t)a[l] * (int32_t)b[l] + c[l])
 OP(div_word, D A B, d[l] = b[l] ? a[l] / b[l] : ALL)
+OP(div_signed, D A B, d[l] = b[l] ? (uint32_t)((int64_t)(int32_t)a[l] / (int32_t)b[l]) : ALL)
+OP(rem_signed, D A B, d[l] = b[l] ? (uint32_t)((int64_t)(int32_t)a[l] % (int32_t)b[l]) : ALL)
 OP(rem_word, D A B, d[l] = b[l] ? a[l] % b[l] : ALL)
 OP(min_word, D A B, d[l] = a[l] < b[l] ? a[l] : b[l])
 OP(max_word, D A B, d[l] = a[l] > b[l] ? a[l] : b[l])
@@ -133,6 +135,7 @@ OP(and_wide, DW AW BW, d[l] = a[l] & b[l])
 OP(or_wide, DW AW BW, d[l] = a[l] | b[l])
 OP(shl_wide, DW AW B, d[l] = b[l] > 63 ? 0 : a[l] << b[l])
 OP(shr_wide, DW AW B, d[l] = b[l] > 63 ? 0 : a[l] >> b[l])
+OP(shr_long, DW AW B, d[l] = (int64_t)a[l] >> (b[l] > 63 ? 63 : b[l]))
 OP(select_word, D A B C, d[l] = c[l] ? a[l] : b[l])
 OP(select_wide, DW AW BW C, d[l] = c[l] ? a[l] : b[l])
 OP(permute, D A B C, d[l] = permuted(a[l], b[l], c[l]))
@@ -207,6 +210,7 @@ COMPARISONS(long, int64_t)
 COMPARISONS(float, float)
 COMPARISONS(double, double)
 OP(set_neu_double, D AW BW, d[l] = !(g(a[l]) == g(b[l])))
+OP(one_if_less, D A B, d[l] = bits(f(a[l]) < f(b[l]) ? 1.0f : 0.0f))
 #define UNORDERED(name, sign) OP(set_##name, D A B, d[l] = !(f(a[l]) sign f(b[l])))
 UNORDERED(neu_float, ==)
 UNORDERED(ltu_float, >=)
@@ -453,6 +457,7 @@ static const struct row ROWS[] = {
     {"cvta.to.global.u64", "dd", mov_wide},
     {"cvta.param.u64", "dd", mov_wide},
     {"cvta.global.u64", "dd", mov_wide},
+    {"cvta.local.u64", "dd", mov_wide},
     {"cvta.shared.u64", "dd", generic_of_shared},
     {"cvta.to.shared.u64", "dd", shared_of_generic},
     {"cvt.u64.u32", "dw", widen},
@@ -480,6 +485,8 @@ static const struct row ROWS[] = {
     {"mad.wide.s32", "dwwd", mad_wide_signed},
     {"div.u32", "www", div_word},
     {"rem.u32", "www", rem_word},
+    {"div.s32", "www", div_signed},
+    {"rem.s32", "www", rem_signed},
     {"min.u32", "www", min_word},
     {"max.u32", "www", max_word},
     {"min.s32", "www", min_signed},
@@ -501,12 +508,14 @@ static const struct row ROWS[] = {
     {"shr.u16", "www", shr_word},
     {"shr.s32", "www", shr_signed},
     {"add.s64", "ddd", add_wide},
+    {"add.u64", "ddd", add_wide},
     {"sub.s64", "ddd", sub_wide},
     {"mul.lo.s64", "ddd", mul_low_wide},
     {"and.b64", "ddd", and_wide},
     {"or.b64", "ddd", or_wide},
     {"shl.b64", "ddw", shl_wide},
     {"shr.u64", "ddw", shr_wide},
+    {"shr.s64", "ddw", shr_long},
     {"selp.b16", "wwww", select_word},
     {"selp.u16", "wwww", select_word},
     {"selp.b32", "wwww", select_word},
@@ -582,6 +591,7 @@ static const struct row ROWS[] = {
     SETS("s64", long, "wdd"),
     SETS("f32", float, "www"),
     SETS("f64", double, "wdd"),
+    {"set.lt.f32.f32", "www", one_if_less},
     {"setp.neu.f64", "wdd", set_neu_double},
     {"cvt.rm.f32.s32", "ww", float_of_int},
     {"cvt.rp.f32.s32", "ww", float_of_int},

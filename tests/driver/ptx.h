@@ -74,6 +74,8 @@ struct kernel {
     unsigned char values[8192];
     int words;
     int special[16];
+    // Memory of each thread's own, and the register with its address; 0 bytes: none.
+    int local_size, local_at;
 };
 
 // Threads of a warp that are at the same instruction.
@@ -85,7 +87,7 @@ enum state { READY, WAITS, DONE };
 
 struct warp {
     uint32_t *registers;
-    unsigned char *shared;
+    unsigned char *shared, *local;
     struct group groups[LANES];
     int count;
     enum state state;

@@ -207,7 +207,7 @@ static void read_instruction(struct reader *r, struct instruction *i, const char
             int of_c = i->rows * i->columns / LANES, rest = count - 2 * of_c;
             // Both factors have as many registers, where the numbers are not those of bf16.
             int of_a = kind == 'b' ? i->rows * i->inner / 64 : rest / 2;
-            if (!strstr(name, "row.col") || rest <= 0) r->fault = name;
+            if (rest <= 0) r->fault = name;
             i->vector = of_a;
             i->size = rest - of_a;
             for (int o = 0; o < count; o++) i->at[i->count++] = operand(r, parts[o], false);
@@ -249,6 +249,20 @@ static void read_registers(struct kernel *k, char *text) {
     }
 }
 
+// `.local .align 8 .b8 __local_depot0[24]`: its name is a register that has each thread's address.
+static void read_local(struct kernel *k, char *text) {
+    char *open = strchr(text, '['), *name = open;
+    while (!isspace(name[-1])) name--;
+    *open = 0;
+    k->local_size = (atoi(open + 1) + 15) / 16 * 16;
+    k->local_at = fresh(k, 2);
+    k->banks = grown(k->banks, k->bank_count, &k->bank_room, sizeof *k->banks);
+    struct bank *bank = &k->banks[k->bank_count++];
+    snprintf(bank->prefix, sizeof bank->prefix, "%s", name);
+    bank->width = 2;
+    bank->first = k->local_at;
+}
+
 static void read_parameters(struct kernel *k, const char *from, const char *to) {
     int end = 0;
     for (const char *at = from; (at = strstr(at, ".param")) && at < to;) {
@@ -287,7 +301,7 @@ struct kernel *read_kernel(const char *text, const char *name) {
             at++;
             continue;
         }
-        if (starts(at, "//") || starts(at, ".loc") || starts(at, ".file")) {
+        if (starts(at, "//") || starts(at, ".loc ") || starts(at, ".loc\t") || starts(at, ".file")) {
             at = strchr(at, '\n');
             continue;
         }
@@ -317,6 +331,11 @@ struct kernel *read_kernel(const char *text, const char *name) {
         at = end + 1;
         if (starts(line, ".reg")) {
             read_registers(k, line);
+            continue;
+        }
+        if (starts(line, ".local")) {
+            if (k->local_size) reader.fault = "more memory of a thread's own";
+            read_local(k, line);
             continue;
         }
         if (*line == '.') continue;

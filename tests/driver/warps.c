@@ -112,6 +112,8 @@ static void start_warp(const struct kernel *k, struct warp *w, int number, const
                              l,
                              number};
         for (int s = 0; s < SPECIALS; s++) w->registers[(size_t)k->special[s] * LANES + l] = values[s];
+        if (k->local_size)
+            ((uint64_t *)(w->registers + (size_t)k->local_at * LANES))[l] = (uint64_t)(w->local + l * k->local_size);
         if (t < threads) mask |= 1u << l;
     }
     w->count = 0;
@@ -128,6 +130,7 @@ static void *work(void *of) {
     unsigned char *shared = aligned_alloc(1024, (launch->shared / 1024 + 1) * 1024);
     for (int n = 0; n < count; n++) {
         warps[n].shared = shared;
+        warps[n].local = aligned_alloc(64, (size_t)LANES * (k->local_size + 16) / 64 * 64 + 64);
         warps[n].registers = aligned_alloc(64, (size_t)(k->words + 1) * LANES * 4 / 64 * 64 + 64);
         for (int c = 0; c < k->constant_count; c++)
             for (int l = 0; l < LANES; l++) {
@@ -159,7 +162,7 @@ static void *work(void *of) {
             }
         }
     }
-    for (int n = 0; n < count; n++) free(warps[n].registers);
+    for (int n = 0; n < count; n++) free(warps[n].registers), free(warps[n].local);
     free(warps);
     free(shared);
     return NULL;
