@@ -9,7 +9,8 @@ Prints microseconds for each operation, a line each. PRECISION is ``f32`` (no TF
 ``depthwise maps``    the gradient of its maps
 ``depthwise weight``  the gradient of its weight
 ``convolve``          a convolution without groups
-``convolve back``     both of its gradients
+``convolve fused``    that of maps times a weight for each channel of each image where KERNEL is 1, then a bias and SiLU
+``convolve back``     both gradients of ``convolve``
 ``shift``             SiLU of maps and a bias
 ``shift back``        both gradients of that
 ``normalize``         batch norm in training, and SiLU
@@ -68,6 +69,15 @@ def operation(name: str, channels: int, outputs: int, side: int, kernel: int, st
         for tensor in of:
             tensor.requires_grad_()
         return back(convolve(), of)
+    if name == "convolve fused":
+        gate, behind = numbers(COUNT, channels, 1, 1), numbers(outputs)
+
+        def gated(x: torch.Tensor) -> torch.Tensor:
+            x = x * gate if kernel == 1 else x
+            return F.silu(F.conv2d(x, weight, behind, stride=stride, padding=kernel // 2))
+
+        run = compiled(gated)
+        return lambda: run(x)
     scale, bias = numbers(channels, dtype=torch.float32), numbers(channels, dtype=torch.float32)
     shift = compiled(lambda x, bias: F.silu(x + bias.to(x.dtype)[:, None, None]))
     norm = compiled(lambda x, scale, bias: F.silu(F.batch_norm(x, None, None, scale, bias, training=True, eps=1e-3)))

@@ -78,7 +78,12 @@ fn trials(count: usize) -> Vec<(&'static str, Trial)> {
             (name, trial(operation, [channels, channels, side, kernel, stride]))
         }));
     }
-    for (name, operation) in [("convolve", Operation::Convolve), ("convolve back", Operation::ConvolveBackward)] {
+    let of_plain = [
+        ("convolve", Operation::Convolve),
+        ("convolve fused", Operation::ConvolveFused),
+        ("convolve back", Operation::ConvolveBackward),
+    ];
+    for (name, operation) in of_plain {
         trials.extend(PLAIN.map(|shape| (name, trial(operation, shape))));
     }
     let of_maps = [

@@ -9,9 +9,12 @@ use burn_cubecl::tensor::CubeTensor;
 
 use crate::Window;
 use crate::columns::{gather, spread};
+use crate::fused::Fused;
+use crate::line::sum;
 use crate::maps::{Maps, tight};
-use crate::product::{Products, product};
+use crate::product::{Products, fused_product, product};
 use crate::sums::total;
+use crate::weights::weigh;
 
 /// Rows that a gradient of a weight adds up within one product, at least; such products are computed side
 /// by side and added afterwards.
@@ -30,12 +33,42 @@ pub fn convolve<R: CubeRuntime>(
             Err(error) => unreachable!("no kernel convolves this: {error:?}"),
         };
     }
+    let numbers = x.dtype;
+    product_of(x, weight, window, |rows, weight| product(rows, weight, products, numbers))
+}
+
+/// A convolution with what goes along with it, in one kernel where it is a product here.
+pub fn convolve_fused<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+    window: Window,
+    products: Products,
+    fused: Fused<R>,
+) -> CubeTensor<R> {
+    let (x, gate) = match fused.gate {
+        // A gate is for each channel, and columns have more than those.
+        Some(gate) if !is_plain(window) => (weigh(x, gate), None),
+        gate => (x, gate),
+    };
+    if !is_product(&x, window, products) {
+        let x = convolve(x, weight, window, products);
+        return sum(x, fused.bias, fused.rest, fused.activation);
+    }
+    product_of(x, weight, window, |rows, weight| fused_product(rows, weight, products, Fused { gate, ..fused }))
+}
+
+/// A convolution as that product of the numbers below each place and the weight.
+fn product_of<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    weight: CubeTensor<R>,
+    window: Window,
+    product: impl FnOnce(CubeTensor<R>, CubeTensor<R>) -> CubeTensor<R>,
+) -> CubeTensor<R> {
     let [outputs, ..]: [usize; 4] = weight.meta.shape().dims();
     let x = Maps::of(x);
-    let (count, numbers) = (x.count, x.tensor.dtype);
+    let count = x.count;
     let [height, width] = window.output([x.height, x.width]);
-    let weight = permute(matrix(weight), &[0, 2, 1]);
-    let out = product(rows_below(x, window), weight, products, numbers);
+    let out = product(rows_below(x, window), permute(matrix(weight), &[0, 2, 1]));
     maps(out, [count, height, width, outputs]).into_tensor()
 }
 

@@ -75,7 +75,8 @@ pub fn add<R: CubeRuntime>(x: CubeTensor<R>, rest: CubeTensor<R>, activation: Ac
     sum(x, None, Some(rest), activation)
 }
 
-fn sum<R: CubeRuntime>(
+/// `activation(x + bias + rest)` of those that are there.
+pub(crate) fn sum<R: CubeRuntime>(
     x: CubeTensor<R>,
     bias: Option<CubeTensor<R>>,
     rest: Option<CubeTensor<R>>,

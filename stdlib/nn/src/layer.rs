@@ -10,7 +10,7 @@ use burn::tensor::ops::PadMode;
 use pipe_gpu::{Products, Window};
 use pipe_network::{Activation, Conv, MaxPool, Norm};
 
-use crate::operations::{BatchNorm, Operations};
+use crate::operations::{BatchNorm, Fused, Operations};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Layer<B: Backend> {
@@ -90,15 +90,20 @@ pub(crate) struct Heads<B: Backend> {
 
 impl<B: Operations> Convolution<B> {
     pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.apply_gated(x, None)
+    }
+
+    /// Of maps times a weight for each channel of each image, where there are such.
+    fn apply_gated(&self, x: Tensor<B, 4>, gate: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
         let activation = self.conv.activation;
         match &self.after {
             After::Shift(bias) if self.conv.is_depthwise() => {
-                let (x, window) = self.framed(x);
+                let (x, window) = self.framed(weighed(x, gate));
                 B::depthwise_shift(x, self.weight.clone(), window, bias.clone(), activation)
             }
-            After::Shift(bias) => B::shift(self.convolve(x), bias.clone(), activation),
+            After::Shift(bias) => self.fused(x, Fused { gate, bias: bias.clone(), rest: None, activation }),
             After::Norm([weight, bias], norm, noted) => {
-                let x = self.convolve(x);
+                let x = self.convolve(weighed(x, gate));
                 let (mean, variance) = note(&x, &norm.name, noted);
                 let (weight, bias) = (weight.clone(), bias.clone());
                 B::normalize(x, &BatchNorm { weight, bias, mean, variance, epsilon: norm.epsilon }, activation)
@@ -107,13 +112,25 @@ impl<B: Operations> Convolution<B> {
     }
 
     /// What comes out, a shortcut added, and an activation behind that.
-    fn apply_onto(&self, x: Tensor<B, 4>, shortcut: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
+    fn apply_onto(
+        &self,
+        x: Tensor<B, 4>,
+        gate: Option<Tensor<B, 4>>,
+        shortcut: Tensor<B, 4>,
+        activation: Activation,
+    ) -> Tensor<B, 4> {
+        let is_linear = self.conv.activation == Activation::Identity && !self.conv.is_depthwise();
         match &self.after {
-            After::Shift(bias) if self.conv.activation == Activation::Identity => {
-                B::shift_onto(self.convolve(x), bias.clone(), shortcut, activation)
+            After::Shift(bias) if is_linear => {
+                self.fused(x, Fused { gate, bias: bias.clone(), rest: Some(shortcut), activation })
             }
-            _ => B::add(self.apply(x), shortcut, activation),
+            _ => B::add(self.apply_gated(x, gate), shortcut, activation),
         }
+    }
+
+    fn fused(&self, x: Tensor<B, 4>, fused: Fused<B>) -> Tensor<B, 4> {
+        let (x, window) = self.framed(x);
+        B::convolve_fused(x, self.weight.clone(), window, self.products, fused)
     }
 
     /// The convolution without what follows it.
@@ -140,6 +157,14 @@ impl<B: Operations> Convolution<B> {
     }
 }
 
+/// Maps times a weight for each channel of each image, where there are such.
+fn weighed<B: Operations>(x: Tensor<B, 4>, weights: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
+    match weights {
+        Some(weights) => B::weigh(x, weights),
+        None => x,
+    }
+}
+
 /// Mean and variance of maps before a norm, without a gradient.
 fn note<B: Operations>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B, 4>, Tensor<B, 4>) {
     let [count, _, height, width] = x.dims();
@@ -156,7 +181,8 @@ fn note<B: Operations>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tenso
 impl<B: Operations> Dense<B> {
     pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
-        B::shift(B::convolve(x, self.weight.clone(), window, self.products), self.bias.clone(), self.activation)
+        let fused = Fused { gate: None, bias: self.bias.clone(), rest: None, activation: self.activation };
+        B::convolve_fused(x, self.weight.clone(), window, self.products, fused)
     }
 }
 
@@ -180,7 +206,18 @@ impl<B: Operations> Heads<B> {
 
 /// What comes out of layers, one behind the other.
 pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
-    layers.iter().fold(x, |x, layer| match layer {
+    match layers {
+        [] => x,
+        [Layer::SqueezeExcite(gate), Layer::Conv(conv), behind @ ..] => {
+            let weights = gate_of(gate, &x);
+            apply(behind, conv.apply_gated(x, Some(weights)))
+        }
+        [layer, behind @ ..] => apply(behind, apply_one(layer, x)),
+    }
+}
+
+fn apply_one<B: Operations>(layer: &Layer<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    match layer {
         Layer::Conv(conv) => conv.apply(x),
         Layer::Linear(dense) => dense.apply(x),
         Layer::Norm(scale, epsilon) => {
@@ -189,17 +226,22 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
             off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()
         }
         Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
-        Layer::SqueezeExcite([squeeze, excite]) => {
-            let weights = excite.apply(squeeze.apply(B::average(x.clone())));
+        Layer::SqueezeExcite(gate) => {
+            let weights = gate_of(gate, &x);
             B::weigh(x, weights)
         }
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {
             let rest = apply(shortcut, x.clone());
-            match (scale, body.split_last()) {
-                (Some(scale), _) => B::add(apply(body, x) * scale.clone(), rest, *activation),
-                (None, Some((Layer::Conv(last), before))) => last.apply_onto(apply(before, x), rest, *activation),
-                (None, _) => B::add(apply(body, x), rest, *activation),
+            match (scale, body.as_slice()) {
+                (Some(scale), body) => B::add(apply(body, x) * scale.clone(), rest, *activation),
+                (None, [before @ .., Layer::SqueezeExcite(gate), Layer::Conv(last)]) => {
+                    let x = apply(before, x);
+                    let weights = gate_of(gate, &x);
+                    last.apply_onto(x, Some(weights), rest, *activation)
+                }
+                (None, [before @ .., Layer::Conv(last)]) => last.apply_onto(apply(before, x), None, rest, *activation),
+                (None, body) => B::add(apply(body, x), rest, *activation),
             }
         }
         Layer::Concat(branches) => Tensor::cat(branches.iter().map(|branch| apply(branch, x.clone())).collect(), 1),
@@ -214,5 +256,10 @@ pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tens
             x.narrow(2, 1, places - 1)
         }
         Layer::Mean => B::average(x),
-    })
+    }
+}
+
+/// The weights that squeeze-and-excitation gives the channels of each image.
+fn gate_of<B: Operations>([squeeze, excite]: &[Convolution<B>; 2], x: &Tensor<B, 4>) -> Tensor<B, 4> {
+    excite.apply(squeeze.apply(B::average(x.clone())))
 }

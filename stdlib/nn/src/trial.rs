@@ -7,7 +7,7 @@ use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
 use crate::failure::Moment;
-use crate::operations::{BatchNorm, Operations};
+use crate::operations::{BatchNorm, Fused, Operations};
 use crate::work::{Work, work};
 use crate::{ComputeDevice, DeviceFailure, Precision};
 
@@ -22,7 +22,10 @@ pub enum Operation {
     DepthwiseWeight,
     /// A convolution without groups.
     Convolve,
-    /// Both gradients of that.
+    /// That of maps times a weight for each channel of each image where the kernel has one place, and a bias and SiLU
+    /// behind it.
+    ConvolveFused,
+    /// Both gradients of a convolution without groups.
     ConvolveBackward,
     /// A bias and SiLU behind it.
     Shift,
@@ -115,6 +118,13 @@ fn operation<B: Operations>(trial: &Trial, products: Products, device: &B::Devic
         Operation::Convolve => {
             let weight = numbers([outputs, channels, kernel, kernel]);
             Box::new(move || drop(B::convolve(x.clone(), weight.clone(), window, products)))
+        }
+        Operation::ConvolveFused => {
+            let weight = numbers([outputs, channels, kernel, kernel]);
+            let gate = (kernel == 1).then(|| numbers([count, channels, 1, 1]));
+            let bias = numbers([1, outputs, 1, 1]);
+            let fused = Fused { gate, bias, rest: None, activation: Activation::Silu };
+            Box::new(move || drop(B::convolve_fused(x.clone(), weight.clone(), window, products, fused.clone())))
         }
         Operation::ConvolveBackward => {
             let (weight, gradient) = (numbers([outputs, channels, kernel, kernel]), maps(outputs, behind));

@@ -7,7 +7,7 @@ use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElemen
 use pipe_gpu::{AdamWStep, Norm, Products, SgdStep, Window};
 use pipe_network::Activation;
 
-use super::{BatchNorm, Operations};
+use super::{BatchNorm, Fused, Operations};
 
 impl<R, F, I, B> Operations for CubeBackend<R, F, I, B>
 where
@@ -67,6 +67,16 @@ where
 
     fn convolve(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window, products: Products) -> Tensor<Self, 4> {
         tensor(pipe_gpu::convolve(cube(x), cube(weight), window, products))
+    }
+
+    fn convolve_fused(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        window: Window,
+        products: Products,
+        along: Fused<Self>,
+    ) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::convolve_fused(cube(x), cube(weight), window, products, fused(along)))
     }
 
     fn depthwise(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window) -> Tensor<Self, 4> {
@@ -154,6 +164,13 @@ where
     }
 }
 
+fn fused<R: CubeRuntime, B>(Fused { gate, bias, rest, activation }: Fused<B>) -> pipe_gpu::Fused<R>
+where
+    B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    pipe_gpu::Fused { gate: gate.map(cube), bias: Some(cube(bias)), rest: rest.map(cube), activation }
+}
+
 fn norm_of<R, F, I, B>(norm: &BatchNorm<CubeBackend<R, F, I, B>>) -> Norm<R>
 where
     R: CubeRuntime,
@@ -188,280 +205,4 @@ where
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::print_stderr, reason = "what tests share is of tests too")]
-mod tests {
-    use burn::backend::cuda::CudaDevice;
-    use burn::backend::{Cuda, Flex};
-    use burn::tensor::backend::Backend;
-    use burn::tensor::{Tensor, TensorData};
-    use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
-    use pipe_network::Activation;
-
-    use crate::ComputeDevice;
-    use crate::operations::{BatchNorm, Operations};
-
-    const FUNCTIONS: [Activation; 8] = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Relu6,
-        Activation::Silu,
-        Activation::HardSwish,
-        Activation::Gelu,
-        Activation::Sigmoid,
-        Activation::HardSigmoid,
-    ];
-    /// Shapes of maps: channels that go in fours, in twos and one by one; more images and places than a
-    /// thread adds up.
-    const SHAPES: [[usize; 4]; 3] = [[2, 8, 13, 9], [3, 6, 5, 7], [1, 3, 4, 4]];
-
-    /// What each backend makes of the same numbers.
-    trait Case {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>>;
-    }
-
-    /// Numbers in -2..2 that look like chance.
-    fn maps<B: Backend, const D: usize>(seed: u32, shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
-        let mut state = seed.wrapping_mul(2_654_435_761) ^ 0x9e37_79b9;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            4.0 * (state >> 8) as f32 / (1 << 24) as f32 - 2.0
-        };
-        let numbers = (0..shape.iter().product()).map(|_| next()).collect();
-        Tensor::from_data(TensorData::new(numbers, shape), device)
-    }
-
-    fn numbers<B: Backend>(tensor: Tensor<B, 4>) -> ([usize; 4], Vec<f32>) {
-        (tensor.dims(), tensor.into_data().convert::<f32>().into_vec().unwrap())
-    }
-
-    /// Whether a GPU makes of a case what the CPU does, one of NVIDIA and one that Vulkan or Metal know; a test
-    /// without says that it was skipped.
-    fn check(name: &str, case: &impl Case) {
-        check_within(2e-5, name, case);
-    }
-
-    fn check_within(most: f32, name: &str, case: &impl Case) {
-        let expected: Vec<_> = case.run::<Flex>(&Default::default()).into_iter().map(numbers).collect();
-        match ComputeDevice::cuda(0) {
-            Ok(_) => compare(most, &format!("{name}, CUDA"), &expected, case.run::<Cuda>(&CudaDevice::new(0))),
-            Err(missing) => eprintln!("SKIPPED: {missing}"),
-        }
-        #[cfg(feature = "wgpu")]
-        match ComputeDevice::wgpu(0) {
-            Ok(ComputeDevice::Wgpu(adapter)) => {
-                compare(most, name, &expected, case.run::<burn::backend::Wgpu>(&adapter.device()));
-            }
-            _ => eprintln!("SKIPPED: no GPU is known to Vulkan or Metal"),
-        }
-    }
-
-    fn compare<B: Backend>(most: f32, name: &str, expected: &[([usize; 4], Vec<f32>)], found: Vec<Tensor<B, 4>>) {
-        assert_eq!(expected.len(), found.len());
-        for (at, ((shape, expected), found)) in expected.iter().zip(found).enumerate() {
-            let (found_shape, found) = numbers(found);
-            assert_eq!(*shape, found_shape, "{name}, {at}");
-            let largest = expected.iter().fold(1e-3_f32, |largest, x| largest.max(x.abs()));
-            for (place, (expected, found)) in expected.iter().zip(&found).enumerate() {
-                let off = (expected - found).abs() / largest;
-                assert!(off < most, "{name}, {at}, {shape:?}, number {place}: {found}, the CPU has {expected}");
-            }
-        }
-    }
-
-    struct Line(Activation, [usize; 4]);
-
-    impl Case for Line {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(function, shape) = *self;
-            let x = || maps::<B, 4>(1, shape, device);
-            let bias = || maps::<B, 4>(2, [1, shape[1], 1, 1], device);
-            let [of_x, of_bias] = B::shift_backward(x(), bias(), function, maps(3, shape, device));
-            let rest = || maps::<B, 4>(23, shape, device);
-            let sums = [B::add(x(), rest(), function), B::shift_onto(x(), bias(), rest(), function)];
-            [vec![B::shift(x(), bias(), function), of_x, of_bias], sums.to_vec()].concat()
-        }
-    }
-
-    #[test]
-    fn summands_and_a_function() {
-        for function in FUNCTIONS {
-            check("shift", &Line(function, SHAPES[0]));
-        }
-        check("shift", &Line(Activation::Silu, SHAPES[1]));
-        check("shift", &Line(Activation::Silu, SHAPES[2]));
-    }
-
-    struct Normalize(Activation, [usize; 4]);
-
-    impl Case for Normalize {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(function, shape) = *self;
-            let x = maps::<B, 4>(4, shape, device);
-            let (mean, variance) = B::moments(x.clone());
-            let each = |seed| maps::<B, 4>(seed, [1, shape[1], 1, 1], device);
-            let norm = BatchNorm {
-                weight: each(5),
-                bias: each(6),
-                mean: mean.clone(),
-                variance: variance.clone(),
-                epsilon: 1e-3,
-            };
-            let back = B::normalize_backward(x.clone(), &norm, function, maps(7, shape, device));
-            [vec![mean, variance, B::normalize(x, &norm, function)], back.to_vec()].concat()
-        }
-    }
-
-    #[test]
-    fn a_norm_and_a_function() {
-        for shape in SHAPES {
-            check("normalize", &Normalize(Activation::Silu, shape));
-        }
-        check("normalize", &Normalize(Activation::Relu, [40, 4, 9, 9]));
-        // Several chunks, the last one shorter.
-        check("normalize, many places", &Normalize(Activation::Silu, [7, 12, 23, 19]));
-    }
-
-    struct Weigh([usize; 4]);
-
-    impl Case for Weigh {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(shape @ [count, channels, ..]) = *self;
-            let x = || maps::<B, 4>(8, shape, device);
-            let weights = || maps::<B, 4>(9, [count, channels, 1, 1], device);
-            let back = B::weigh_backward(x(), weights(), maps(10, shape, device));
-            [vec![B::weigh(x(), weights()), B::average(x())], back.to_vec()].concat()
-        }
-    }
-
-    #[test]
-    fn means_and_weights() {
-        for shape in SHAPES {
-            check("weigh", &Weigh(shape));
-        }
-    }
-
-    struct Depthwise([usize; 4], Window);
-
-    impl Case for Depthwise {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(shape @ [count, channels, height, width], window) = *self;
-            let x = || maps::<B, 4>(11, shape, device);
-            let weight = || maps::<B, 4>(12, [channels, 1, window.kernel[0], window.kernel[1]], device);
-            let [down, right] = window.output([height, width]);
-            let gradient = || maps::<B, 4>(13, [count, channels, down, right], device);
-            let bias = maps::<B, 4>(24, [1, channels, 1, 1], device);
-            vec![
-                B::depthwise(x(), weight(), window),
-                B::depthwise_shift(x(), weight(), window, bias, Activation::Silu),
-                B::depthwise_backward(x(), weight(), gradient(), window),
-                B::depthwise_weight_backward(x(), gradient(), window),
-            ]
-        }
-    }
-
-    #[test]
-    fn depthwise_convolutions() {
-        let square =
-            |kernel, stride, padding| Window { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] };
-        for shape in SHAPES {
-            check("depthwise 3", &Depthwise(shape, square(3, 1, 1)));
-        }
-        check("depthwise 3 /2", &Depthwise(SHAPES[0], square(3, 2, 1)));
-        check("depthwise 5", &Depthwise(SHAPES[1], square(5, 1, 2)));
-        check("depthwise 5 /2, padded before", &Depthwise(SHAPES[0], square(5, 2, 0)));
-        // More columns than a tile has places, and some left over.
-        check("depthwise 5, wide", &Depthwise([2, 8, 5, 21], square(5, 1, 2)));
-        check("depthwise 5 /2, wide", &Depthwise([2, 8, 6, 37], square(5, 2, 2)));
-        check("depthwise 3 /3", &Depthwise([2, 4, 11, 31], square(3, 3, 1)));
-        check("depthwise 7, padded too much", &Depthwise([1, 6, 9, 20], square(3, 1, 4)));
-        let flat = Window { kernel: [1, 4], stride: [2, 3], padding: [0, 1] };
-        check("depthwise 1 x 4", &Depthwise([2, 2, 5, 26], flat));
-    }
-
-    struct Convolve([usize; 4], usize, Window, Products);
-
-    impl Case for Convolve {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(shape @ [count, inputs, height, width], outputs, window, products) = *self;
-            let x = maps::<B, 4>(14, shape, device);
-            let weight = maps::<B, 4>(15, [outputs, inputs, window.kernel[0], window.kernel[1]], device);
-            let [down, right] = window.output([height, width]);
-            let gradient = maps::<B, 4>(16, [count, outputs, down, right], device);
-            let out = B::convolve(x.clone(), weight.clone(), window, products);
-            let back = B::convolve_backward(x, weight, gradient, window, products, [true, true]);
-            [vec![out], back.into_iter().flatten().collect()].concat()
-        }
-    }
-
-    #[test]
-    fn convolutions() {
-        let one = Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
-        let plain = |shape, outputs, window| Convolve(shape, outputs, window, Products::Plain);
-        check("convolution 1", &plain(SHAPES[0], 12, one));
-        // As many places as take several products for the gradient of the weight.
-        check("convolution 1, many places", &plain([4, 4, 48, 48], 8, one));
-        let three = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
-        check("convolution 3 /2", &plain([2, 3, 13, 10], 8, three));
-        check("convolution 1 /2", &plain(SHAPES[1], 4, Window { stride: [2, 2], ..one }));
-    }
-
-    /// Groups, rows, inner numbers and columns.
-    struct Multiply(Products, [usize; 4]);
-
-    impl Case for Multiply {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let Self(products, [groups, rows, inner, columns]) = *self;
-            // The right one is laid out otherwise.
-            let left = maps::<B, 3>(17, [groups, rows, inner], device);
-            let right = maps::<B, 3>(18, [groups, columns, inner], device).swap_dims(1, 2);
-            vec![B::multiply(left, right, products).reshape([groups, rows, columns, 1])]
-        }
-    }
-
-    #[test]
-    fn products_of_matrices() {
-        check("multiply", &Multiply(Products::Plain, [3, 10, 6, 5]));
-        // Stages of inner numbers that are odd in number, even, and not whole.
-        for inner in [6, 24, 40, 48, 100] {
-            check("multiply", &Multiply(Products::Exact, [1, 200, inner, 72]));
-            check_within(2e-3, "multiply, rounded", &Multiply(Products::Rounded, [1, 200, inner, 72]));
-        }
-        check("multiply", &Multiply(Products::Exact, [3, 10, 6, 5]));
-        check("multiply", &Multiply(Products::Exact, [2, 64, 136, 30]));
-    }
-
-    struct Descend([usize; 4]);
-
-    impl Case for Descend {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let each = |seed| maps::<B, 4>(seed, self.0, device);
-            let adamw = AdamWStep { keep: 0.99, betas: [0.9, 0.995], rate: 0.01, unbias: 20.0, eps: 1e-6 };
-            let sgd = SgdStep { lr: 0.1, momentum: 0.9, weight_decay: 0.01 };
-            let followed = B::adamw(each(19), each(20), [each(21), each(22) + 2.0], adamw);
-            let blended = B::blend(each(19), each(20), [0.9, 0.1]);
-            [&followed[..], &B::sgd(each(19), each(20), each(21), sgd)[..], &[blended][..]].concat()
-        }
-    }
-
-    #[test]
-    fn weights_follow_gradients() {
-        for shape in [[8, 6, 3, 3], [5, 1, 3, 3], [1, 10, 1, 1]] {
-            check("descend", &Descend(shape));
-        }
-    }
-
-    struct Pixels;
-
-    impl Case for Pixels {
-        fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-            let scale = crate::PixelScale { mean: [0.5, 0.25, 0.125], std: [0.5, 1.0, 2.0] };
-            // Not a whole number of words.
-            let bytes: Vec<u8> = (0..2 * 3 * 5 * 3).map(|at| (at * 37 % 256) as u8).collect();
-            vec![crate::pixels::images::<B>(&bytes, [2, 3, 5], &scale, device)]
-        }
-    }
-
-    #[test]
-    fn pixels_become_numbers() {
-        check("pixels", &Pixels);
-    }
-}
+mod tests;

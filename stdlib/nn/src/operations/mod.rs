@@ -39,6 +39,18 @@ impl<B: Backend> BatchNorm<B> {
     }
 }
 
+/// What goes along with a convolution: `activation(convolution(x * gate) + bias + rest)`.
+#[derive(Debug, Clone)]
+pub(crate) struct Fused<B: Backend> {
+    /// A weight for each channel of each image, `[count, inputs, 1, 1]`.
+    pub(crate) gate: Option<Tensor<B, 4>>,
+    /// A summand for each channel, `[1, outputs, 1, 1]`.
+    pub(crate) bias: Tensor<B, 4>,
+    /// Of the shape of what comes out.
+    pub(crate) rest: Option<Tensor<B, 4>>,
+    pub(crate) activation: Activation,
+}
+
 /// Operations over maps `[count, channels, height, width]`, and how they pass gradients back.
 pub(crate) trait Operations: Backend {
     /// Maps of pixels whose bytes lie four in each whole number, the first in the lowest, normalised with
@@ -133,6 +145,25 @@ pub(crate) trait Operations: Backend {
     /// A convolution without groups, `weight` being `[outputs, inputs, height, width]`.
     fn convolve(x: Tensor<Self, 4>, weight: Tensor<Self, 4>, window: Window, _: Products) -> Tensor<Self, 4> {
         conv2d(x, weight, None, options(window, 1))
+    }
+
+    /// [`Operations::convolve`] with what goes along with it.
+    fn convolve_fused(
+        x: Tensor<Self, 4>,
+        weight: Tensor<Self, 4>,
+        window: Window,
+        products: Products,
+        Fused { gate, bias, rest, activation }: Fused<Self>,
+    ) -> Tensor<Self, 4> {
+        let x = match gate {
+            Some(gate) => Self::weigh(x, gate),
+            None => x,
+        };
+        let x = Self::convolve(x, weight, window, products);
+        match rest {
+            Some(rest) => Self::shift_onto(x, bias, rest, activation),
+            None => Self::shift(x, bias, activation),
+        }
     }
 
     /// A convolution of each channel with a kernel of its own, `weight` being `[channels, 1, height, width]`.
