@@ -4,9 +4,11 @@
 //! they compute another are not among them: those of cubek 0.2 take two stages at a time and read behind the last
 //! number where stages are odd in number (`docs/decisions.md`), and Burn's own choice has them.
 
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::CubeTuneId;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
@@ -131,8 +133,8 @@ pub fn product_by_each<R: CubeRuntime>(
 }
 
 fn multiply<R: CubeRuntime>(operands: Operands<R>, products: Products) -> CubeTensor<R> {
-    static EXACT: LocalTuner<MatmulAutotuneKey, CubeTuneId> = local_tuner!("units");
-    static ROUNDED: LocalTuner<MatmulAutotuneKey, CubeTuneId> = local_tuner!("tensor-cores");
+    static EXACT: Choice = Choice::new(local_tuner!("units"));
+    static ROUNDED: Choice = Choice::new(local_tuner!("tensor-cores"));
     // Half of the bits lose nothing on tensor cores: they multiply them as they are and add in `f32`.
     let is_exact = products == Products::Exact && operands.left.dtype == DType::F32;
     let out = operands.out.clone();
@@ -148,13 +150,25 @@ fn multiply<R: CubeRuntime>(operands: Operands<R>, products: Products) -> CubeTe
     out
 }
 
+/// Which kernel was the fastest, for each kind of card and of shapes.
+struct Choice {
+    tuner: LocalTuner<MatmulAutotuneKey, String>,
+    made: LazyLock<Mutex<HashSet<(String, MatmulAutotuneKey)>>>,
+}
+
+impl Choice {
+    const fn new(tuner: LocalTuner<MatmulAutotuneKey, String>) -> Self {
+        Self { tuner, made: LazyLock::new(Mutex::default) }
+    }
+}
+
 /// Has the fastest of the kernels multiply, which is found by trying.
-fn tuned<R: CubeRuntime>(
-    tuner: &'static LocalTuner<MatmulAutotuneKey, CubeTuneId>,
-    kernels: fn() -> Vec<(&'static str, Kernel)>,
-    operands: Operands<R>,
-) {
-    let tunables = tuner.init(move || {
+///
+/// Threads that would try at the same time wait for each other: nothing else is to run on a card while its clock is
+/// read, and the tuner gives a thread that comes meanwhile the first kernel, which rounds its sums otherwise. Cards of
+/// one kind share what was found, so that it does not matter which of them computes what.
+fn tuned<R: CubeRuntime>(choice: &'static Choice, kernels: fn() -> Vec<(&'static str, Kernel)>, operands: Operands<R>) {
+    let tunables = choice.tuner.init(move || {
         let inputs = |_: &MatmulAutotuneKey, operands: &Operands<R>| -> Operands<R> {
             Operands { out: operands.out.copy(), ..operands.clone() }
         };
@@ -167,8 +181,17 @@ fn tuned<R: CubeRuntime>(
             set.with(Tunable::new(name, run).group(&group, |_| 0))
         })
     });
-    let id = CubeTuneId::new(&operands.out.client, &operands.out.device);
-    tuner.execute(&id, &operands.out.client.clone(), tunables, operands);
+    let client = operands.out.client.clone();
+    let card = format!("{}-{:016x}", R::name(&client), client.properties().checksum());
+    let shapes = (card.clone(), key(&operands));
+    let mut made = choice.made.lock().unwrap_or_else(PoisonError::into_inner);
+    if made.contains(&shapes) {
+        drop(made);
+        choice.tuner.execute(&card, &client, tunables, operands);
+    } else {
+        choice.tuner.execute(&card, &client, tunables, operands);
+        made.insert(shapes);
+    }
 }
 
 fn run<R: CubeRuntime>(kernel: Kernel, mut operands: Operands<R>) -> Result<(), MatmulSetupError> {
