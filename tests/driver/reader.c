@@ -232,6 +232,15 @@ static void read_instruction(struct reader *r, struct instruction *i, const char
     for (int o = 0; o < count; o++) i->at[i->count++] = operand(r, parts[o], widths[o] == 'd');
 }
 
+// Gives where the first of them is.
+static int declare(struct kernel *k, const char *name, int count, int width) {
+    k->banks = grown(k->banks, k->bank_count, &k->bank_room, sizeof *k->banks);
+    struct bank *bank = &k->banks[k->bank_count++];
+    snprintf(bank->prefix, sizeof bank->prefix, "%s", name);
+    bank->width = width;
+    return bank->first = fresh(k, count * width);
+}
+
 static void read_registers(struct kernel *k, char *text) {
     // `.reg .b32 %r<9>` or `.reg .pred p, q`
     char *type = strtok(text, " \t\n,"), *name;
@@ -241,11 +250,7 @@ static void read_registers(struct kernel *k, char *text) {
         char *open = strchr(name, '<');
         int count = 1;
         if (open) *open = 0, count = atoi(open + 1);
-        k->banks = grown(k->banks, k->bank_count, &k->bank_room, sizeof *k->banks);
-        struct bank *bank = &k->banks[k->bank_count++];
-        snprintf(bank->prefix, sizeof bank->prefix, "%s", name);
-        bank->width = width;
-        bank->first = fresh(k, count * width);
+        declare(k, name, count, width);
     }
 }
 
@@ -255,12 +260,7 @@ static void read_local(struct kernel *k, char *text) {
     while (!isspace(name[-1])) name--;
     *open = 0;
     k->local_size = (atoi(open + 1) + 15) / 16 * 16;
-    k->local_at = fresh(k, 2);
-    k->banks = grown(k->banks, k->bank_count, &k->bank_room, sizeof *k->banks);
-    struct bank *bank = &k->banks[k->bank_count++];
-    snprintf(bank->prefix, sizeof bank->prefix, "%s", name);
-    bank->width = 2;
-    bank->first = k->local_at;
+    k->local_at = declare(k, name, 1, 2);
 }
 
 static void read_parameters(struct kernel *k, const char *from, const char *to) {

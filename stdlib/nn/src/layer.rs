@@ -10,7 +10,7 @@ use burn::tensor::ops::PadMode;
 use pipe_gpu::{Products, Window};
 use pipe_network::{Activation, Conv, MaxPool, Norm};
 
-use crate::operations::{BatchNorm, Fused, Operations};
+use crate::operations::{BatchNorm, Fused, Operations, weighed};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Layer<B: Backend> {
@@ -157,14 +157,6 @@ impl<B: Operations> Convolution<B> {
     }
 }
 
-/// Maps times a weight for each channel of each image, where there are such.
-fn weighed<B: Operations>(x: Tensor<B, 4>, weights: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
-    match weights {
-        Some(weights) => B::weigh(x, weights),
-        None => x,
-    }
-}
-
 /// Mean and variance of maps before a norm, without a gradient.
 fn note<B: Operations>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tensor<B, 4>, Tensor<B, 4>) {
     let [count, _, height, width] = x.dims();
@@ -206,19 +198,31 @@ impl<B: Operations> Heads<B> {
 
 /// What comes out of layers, one behind the other.
 pub(crate) fn apply<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> Tensor<B, 4> {
-    match layers {
-        [] => x,
-        [Layer::SqueezeExcite(gate), Layer::Conv(conv), behind @ ..] => {
-            let weights = gate_of(gate, &x);
-            apply(behind, conv.apply_gated(x, Some(weights)))
-        }
-        [layer, behind @ ..] => apply(behind, apply_one(layer, x)),
-    }
+    let (x, gate) = apply_to_gate(layers, x);
+    weighed(x, gate)
 }
 
-fn apply_one<B: Operations>(layer: &Layer<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
-    match layer {
-        Layer::Conv(conv) => conv.apply(x),
+/// Likewise; where squeeze-and-excitation is the last, its weights beside what they are for, so that a convolution
+/// behind them takes both.
+fn apply_to_gate<B: Operations>(layers: &[Layer<B>], x: Tensor<B, 4>) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
+    layers.iter().fold((x, None), |(x, gate), layer| apply_one(layer, x, gate))
+}
+
+fn apply_one<B: Operations>(
+    layer: &Layer<B>,
+    x: Tensor<B, 4>,
+    gate: Option<Tensor<B, 4>>,
+) -> (Tensor<B, 4>, Option<Tensor<B, 4>>) {
+    let (x, gate) = match layer {
+        Layer::Conv(_) => (x, gate),
+        _ => (weighed(x, gate), None),
+    };
+    let out = match layer {
+        Layer::Conv(conv) => conv.apply_gated(x, gate),
+        Layer::SqueezeExcite([squeeze, excite]) => {
+            let weights = excite.apply(squeeze.apply(B::average(x.clone())));
+            return (x, Some(weights));
+        }
         Layer::Linear(dense) => dense.apply(x),
         Layer::Norm(scale, epsilon) => {
             let off = x.clone() - x.mean_dim(1);
@@ -226,21 +230,15 @@ fn apply_one<B: Operations>(layer: &Layer<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
             off / (variance + *epsilon).sqrt() * scale.weight.clone() + scale.bias.clone()
         }
         Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
-        Layer::SqueezeExcite(gate) => {
-            let weights = gate_of(gate, &x);
-            B::weigh(x, weights)
-        }
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {
             let rest = apply(shortcut, x.clone());
             match (scale, body.as_slice()) {
                 (Some(scale), body) => B::add(apply(body, x) * scale.clone(), rest, *activation),
-                (None, [before @ .., Layer::SqueezeExcite(gate), Layer::Conv(last)]) => {
-                    let x = apply(before, x);
-                    let weights = gate_of(gate, &x);
-                    last.apply_onto(x, Some(weights), rest, *activation)
+                (None, [before @ .., Layer::Conv(last)]) => {
+                    let (x, gate) = apply_to_gate(before, x);
+                    last.apply_onto(x, gate, rest, *activation)
                 }
-                (None, [before @ .., Layer::Conv(last)]) => last.apply_onto(apply(before, x), None, rest, *activation),
                 (None, body) => B::add(apply(body, x), rest, *activation),
             }
         }
@@ -256,10 +254,6 @@ fn apply_one<B: Operations>(layer: &Layer<B>, x: Tensor<B, 4>) -> Tensor<B, 4> {
             x.narrow(2, 1, places - 1)
         }
         Layer::Mean => B::average(x),
-    }
-}
-
-/// The weights that squeeze-and-excitation gives the channels of each image.
-fn gate_of<B: Operations>([squeeze, excite]: &[Convolution<B>; 2], x: &Tensor<B, 4>) -> Tensor<B, 4> {
-    excite.apply(squeeze.apply(B::average(x.clone())))
+    };
+    (out, None)
 }

@@ -155,11 +155,7 @@ pub(crate) trait Operations: Backend {
         products: Products,
         Fused { gate, bias, rest, activation }: Fused<Self>,
     ) -> Tensor<Self, 4> {
-        let x = match gate {
-            Some(gate) => Self::weigh(x, gate),
-            None => x,
-        };
-        let x = Self::convolve(x, weight, window, products);
+        let x = Self::convolve(weighed(x, gate), weight, window, products);
         match rest {
             Some(rest) => Self::shift_onto(x, bias, rest, activation),
             None => Self::shift(x, bias, activation),
@@ -340,6 +336,14 @@ pub(crate) trait Operations: Backend {
     /// `of_one * one + of_other * other`, number by number.
     fn blend(one: Tensor<Self, 4>, other: Tensor<Self, 4>, [of_one, of_other]: [f32; 2]) -> Tensor<Self, 4> {
         one * of_one + other * of_other
+    }
+}
+
+/// Maps times a weight for each channel of each image, where there are such.
+pub(crate) fn weighed<B: Operations>(x: Tensor<B, 4>, weights: Option<Tensor<B, 4>>) -> Tensor<B, 4> {
+    match weights {
+        Some(weights) => B::weigh(x, weights),
+        None => x,
     }
 }
 
