@@ -176,6 +176,9 @@ OP(brain_of_double, D AW, d[l] = to_brain((float)g(a[l])))
 OP(half_of_int, D A, d[l] = to_half((int32_t)a[l]))
 OP(brain_of_int, D A, d[l] = to_brain((float)(int32_t)a[l]))
 OP(fma_brain, D A B C, d[l] = to_brain(fmaf(brain(a[l]), brain(b[l]), brain(c[l]))))
+OP(add_half, D A B, d[l] = to_half((double)half(a[l]) + half(b[l])))
+OP(sub_half, D A B, d[l] = to_half((double)half(a[l]) - half(b[l])))
+OP(mul_half, D A B, d[l] = to_half((double)half(a[l]) * half(b[l])))
 OP(fma_half, D A B C, d[l] = to_half((double)half(a[l]) * half(b[l]) + half(c[l])))
 OP(tf32_of_float, D A, d[l] = to_tf32(f(a[l])))
 SHARED_OP(pack, D A B, d[l] = (a[l] & 0xffff) | b[l] << 16)
@@ -597,6 +600,9 @@ static const struct row ROWS[] = {
     {"cvt.rp.f32.s32", "ww", float_of_int},
     {"cvt.rz.f32.s32", "ww", float_of_int},
     {"fma.rn.bf16", "wwww", fma_brain},
+    {"add.f16", "www", add_half},
+    {"sub.f16", "www", sub_half},
+    {"mul.f16", "www", mul_half},
     {"fma.rn.f16", "wwww", fma_half},
     {"setp.lo.u32", "www", set_lt_word},
     {"setp.ls.u32", "www", set_le_word},
