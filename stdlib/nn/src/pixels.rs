@@ -29,6 +29,8 @@ pub(crate) fn images<B: Operations>(
         .collect();
     let length = words.len();
     let channel = |of: [f32; 3]| Tensor::from_data(TensorData::new(of.to_vec(), [1, 3, 1, 1]), device);
-    let words = Tensor::from_data(TensorData::new(words, [length]), device);
-    B::images(words, shape, [channel(scale.mean), channel(scale.std)])
+    let mut words = TensorData::new(words, [length]);
+    // From pinned memory a GPU fetches them itself; from any other the driver copies them while launches wait.
+    B::staging(std::iter::once(&mut words), device);
+    B::images(Tensor::from_data(words, device), shape, [channel(scale.mean), channel(scale.std)])
 }
