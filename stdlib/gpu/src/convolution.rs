@@ -1,5 +1,7 @@
 //! Convolutions without groups, as products of matrices.
 
+use std::fmt::Debug;
+
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
@@ -14,6 +16,7 @@ use crate::line::sum;
 use crate::maps::{Maps, tight};
 use crate::product::{Products, fused_product, product};
 use crate::sums::total;
+use crate::tried::{Trial, card, one_at_a_time};
 use crate::weights::weigh;
 
 /// Rows that a gradient of a weight adds up within one product, at least; such products are computed side
@@ -28,10 +31,9 @@ pub fn convolve<R: CubeRuntime>(
     products: Products,
 ) -> CubeTensor<R> {
     if !is_product(&x, window, products) {
-        return match conv_forward(x, weight, None, options(window), ConvStrategy::default()) {
-            Ok(out) => out,
-            Err(error) => unreachable!("no kernel convolves this: {error:?}"),
-        };
+        let trial = trial(&x, "forward", weight.meta.shape().dims(), window);
+        let run = || conv_forward(x, weight, None, options(window), ConvStrategy::default());
+        return of_burn(trial, run);
     }
     let numbers = x.dtype;
     product_of(x, weight, window, |rows, weight| product(rows, weight, products, numbers))
@@ -83,15 +85,12 @@ pub fn convolve_backward<R: CubeRuntime>(
 ) -> [Option<CubeTensor<R>>; 2] {
     let shape = weight.meta.shape().clone();
     if !is_product(&x, window, products) {
-        let (input, options) = (x.meta.shape().clone(), options(window));
-        let strategy = ConvStrategy::default;
-        let of_x = || conv_data_backward(gradient.clone(), weight, input, options.clone(), strategy());
-        let of_weight = || conv_weight_backward(x, gradient.clone(), shape, options.clone(), strategy());
-        let known = |result| match result {
-            Ok(gradient) => gradient,
-            Err(error) => unreachable!("no kernel differentiates this: {error:?}"),
-        };
-        return [wants[0].then(|| known(of_x())), wants[1].then(|| known(of_weight()))];
+        let (input, strategy, options) = (x.meta.shape().clone(), ConvStrategy::default, || options(window));
+        let [to_maps, to_weight] = ["maps", "weight"].map(|what| trial(&x, what, shape.dims(), window));
+        let of_x = || conv_data_backward(gradient.clone(), weight, input, options(), strategy());
+        let of_x = wants[0].then(|| of_burn(to_maps, of_x));
+        let of_weight = || conv_weight_backward(x, gradient, shape, options(), strategy());
+        return [of_x, wants[1].then(|| of_burn(to_weight, of_weight))];
     }
     let [outputs, inputs, kernel_height, kernel_width]: [usize; 4] = shape.dims();
     let below = inputs * kernel_height * kernel_width;
@@ -117,6 +116,20 @@ pub fn convolve_backward<R: CubeRuntime>(
         permute(reshape(sum, Shape::new([outputs, kernel_height, kernel_width, inputs])), &[0, 3, 1, 2])
     });
     [of_x, of_weight]
+}
+
+/// What Burn's kernels are tried for.
+fn trial<R: CubeRuntime>(x: &CubeTensor<R>, what: &'static str, weight: [usize; 4], window: Window) -> Trial {
+    let shapes = [x.meta.shape().dims(), weight];
+    Trial::Convolution { card: card(x), what, shapes, window, numbers: x.dtype }
+}
+
+/// What Burn's kernels compute.
+fn of_burn<R: CubeRuntime, E: Debug>(trial: Trial, run: impl FnOnce() -> Result<CubeTensor<R>, E>) -> CubeTensor<R> {
+    match one_at_a_time(trial, run) {
+        Ok(out) => out,
+        Err(error) => unreachable!("Burn has a kernel for every convolution: {error:?}"),
+    }
 }
 
 /// Whether the numbers below each place are a row of the maps as they lie.

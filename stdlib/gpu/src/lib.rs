@@ -24,6 +24,7 @@ mod product;
 mod sums;
 mod taps;
 mod team;
+mod tried;
 mod weights;
 mod window;
 

@@ -4,9 +4,6 @@
 //! they compute another are not among them: those of cubek 0.2 take two stages at a time and read behind the last
 //! number where stages are odd in number (`docs/decisions.md`), and Burn's own choice has them.
 
-use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
-
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::into_contiguous;
@@ -31,6 +28,7 @@ use cubek::std::{InputBinding, MatrixLayout};
 
 use crate::fused::{Fused, FusedArgs, FusedInputsLaunch, FusedOutputLaunch, repeated};
 use crate::maps::{empty, tight};
+use crate::tried::{Trial, kind_of_card, one_at_a_time};
 
 /// In which numbers the factors of a product are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +131,6 @@ pub fn product_by_each<R: CubeRuntime>(
 }
 
 fn multiply<R: CubeRuntime>(operands: Operands<R>, products: Products) -> CubeTensor<R> {
-    static EXACT: Choice = Choice::new(local_tuner!("units"));
-    static ROUNDED: Choice = Choice::new(local_tuner!("tensor-cores"));
     // Half of the bits lose nothing on tensor cores: they multiply them as they are and add in `f32`.
     let is_exact = products == Products::Exact && operands.left.dtype == DType::F32;
     let out = operands.out.clone();
@@ -144,36 +140,24 @@ fn multiply<R: CubeRuntime>(operands: Operands<R>, products: Products) -> CubeTe
                 unreachable!("the simplest kernel takes all shapes: {error:?}");
             }
         }
-        _ if is_exact => tuned(&EXACT, || UNITS.to_vec(), operands),
-        _ => tuned(&ROUNDED, || [&UNITS[..], &TENSOR_CORES].concat(), operands),
+        _ => tuned(is_exact, operands),
     }
     out
 }
 
-/// Which kernel was the fastest, for each kind of card and of shapes.
-struct Choice {
-    tuner: LocalTuner<MatmulAutotuneKey, String>,
-    made: LazyLock<Mutex<HashSet<(String, MatmulAutotuneKey)>>>,
-}
-
-impl Choice {
-    const fn new(tuner: LocalTuner<MatmulAutotuneKey, String>) -> Self {
-        Self { tuner, made: LazyLock::new(Mutex::default) }
-    }
-}
-
-/// Has the fastest of the kernels multiply, which is found by trying.
-///
-/// Threads that would try at the same time wait for each other: nothing else is to run on a card while its clock is
-/// read, and the tuner gives a thread that comes meanwhile the first kernel, which rounds its sums otherwise. Cards of
-/// one kind share what was found, so that it does not matter which of them computes what.
-fn tuned<R: CubeRuntime>(choice: &'static Choice, kernels: fn() -> Vec<(&'static str, Kernel)>, operands: Operands<R>) {
-    let tunables = choice.tuner.init(move || {
+/// Has the fastest of the kernels multiply, which is found by trying. Cards of one kind share what was found, so that it
+/// does not matter which of them computes what.
+fn tuned<R: CubeRuntime>(is_exact: bool, operands: Operands<R>) {
+    static EXACT: LocalTuner<MatmulAutotuneKey, String> = local_tuner!("units");
+    static ROUNDED: LocalTuner<MatmulAutotuneKey, String> = local_tuner!("tensor-cores");
+    let tuner = if is_exact { &EXACT } else { &ROUNDED };
+    let tunables = tuner.init(move || {
         let inputs = |_: &MatmulAutotuneKey, operands: &Operands<R>| -> Operands<R> {
             Operands { out: operands.out.copy(), ..operands.clone() }
         };
         // The first takes all shapes, and is what is fallen back to.
-        let all = std::iter::once(NAIVE).chain(kernels());
+        let tensor_cores = if is_exact { &[][..] } else { &TENSOR_CORES };
+        let all = [&[NAIVE], &UNITS[..], tensor_cores].concat().into_iter();
         all.fold(TunableSet::new(key::<R>, inputs), |set, (name, kernel)| {
             let run = move |operands| run(kernel, operands).map_err(|error| format!("{error:?}"));
             // Those of a group are tried where no kernel of a group before it can.
@@ -181,17 +165,9 @@ fn tuned<R: CubeRuntime>(choice: &'static Choice, kernels: fn() -> Vec<(&'static
             set.with(Tunable::new(name, run).group(&group, |_| 0))
         })
     });
-    let client = operands.out.client.clone();
-    let card = format!("{}-{:016x}", R::name(&client), client.properties().checksum());
-    let shapes = (card.clone(), key(&operands));
-    let mut made = choice.made.lock().unwrap_or_else(PoisonError::into_inner);
-    if made.contains(&shapes) {
-        drop(made);
-        choice.tuner.execute(&card, &client, tunables, operands);
-    } else {
-        choice.tuner.execute(&card, &client, tunables, operands);
-        made.insert(shapes);
-    }
+    let (client, card) = (operands.out.client.clone(), kind_of_card(&operands.out));
+    let trial = Trial::Product { card: card.clone(), is_exact, shapes: key(&operands) };
+    one_at_a_time(trial, || tuner.execute(&card, &client, tunables, operands));
 }
 
 fn run<R: CubeRuntime>(kernel: Kernel, mut operands: Operands<R>) -> Result<(), MatmulSetupError> {
