@@ -74,6 +74,7 @@ def tuning() -> float:
     step_of = torch.compile(model) if ON.type == "cuda" else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=ON.type == "cuda")
     pixels = torch.randint(0, 256, (BATCH, 3, 224, 224), dtype=torch.uint8)
+    pixels = pixels.pin_memory() if ON.type == "cuda" else pixels
     labels = (torch.arange(BATCH, device=ON) % 2).float()[:, None]
 
     def step() -> None:

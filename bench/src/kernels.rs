@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use pipe_nn::{Operation, Trial};
+use pipe_nn::{Operation, Trial, keep_kernels};
 
 use crate::Failure;
 use crate::beside::{Beside, device, median, name, precision_of, told};
@@ -108,6 +108,8 @@ fn shape(trial: &Trial) -> String {
 }
 
 pub(crate) fn kernels(args: &Args) -> Result<(), Failure> {
+    let kept = tempfile::tempdir()?;
+    keep_kernels(kept.path());
     let device = device(&args.beside.device)?;
     let trials = trials(args.batch);
     let mut rows = Vec::new();
