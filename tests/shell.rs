@@ -223,6 +223,11 @@ fn artifacts_are_restored_as_ordinary_files() {
     let file = fs::read(project.path("features.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(tensors.tensor("features").unwrap().shape(), [400, 512]);
+    for n in 0..5 {
+        let again = format!("{n}.safetensors");
+        project.ok(&["restore", "features", &again]);
+        assert!(fs::read(project.path(&again)).unwrap() == file, "the same file each time");
+    }
     assert!(project.path("head/head.safetensors").is_file());
     let twice = project.pipe(&["restore", "split"]);
     assert!(twice.code == 1 && twice.stderr.contains("split.csv is there already"), "{}", twice.stderr);
