@@ -80,6 +80,19 @@ fn only_what_a_named_node_needs_runs() {
     assert_eq!(event["nodes"].as_object().unwrap().len(), 2);
 }
 
+#[test]
+fn a_file_may_stand_behind_nodes() {
+    let project = Project::new();
+    project.ok(&["init", "other.yaml"]);
+    assert_eq!(project.finished(&["split", "other.yaml"])["nodes"].as_object().unwrap().len(), 2);
+    let [before, behind] = [["show", "other.yaml", "split"], ["show", "split", "other.yaml"]];
+    assert_eq!(project.ok(&behind).stdout, project.ok(&before).stdout);
+    // The place to write to is none.
+    project.ok(&["init"]);
+    project.ok(&["run"]);
+    assert_eq!(project.ok(&["restore", "eval", "eval.yaml"]).stdout, "wrote eval.yaml\n");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_keeps_finished_items() {

@@ -162,16 +162,16 @@ fn folder_of(file: &Path) -> PathBuf {
     folder.canonicalize().unwrap_or(folder)
 }
 
-/// The file and the nodes: a first word that ends in `.yaml` or `.yml` is the file.
+/// The file, which is the first word that ends in `.yaml` or `.yml`, and the other words.
 /// A program that is one pipeline has no files.
 pub(crate) fn split_words(program: &Program, words: &[String]) -> (PathBuf, Vec<String>) {
     if let Some(built) = &program.built {
         return (built.folder.join(&built.name), words.to_vec());
     }
-    match words.split_first() {
-        Some((first, rest)) if first.ends_with(".yaml") || first.ends_with(".yml") => (first.into(), rest.to_vec()),
-        _ => (DEFAULT_FILE.into(), words.to_vec()),
-    }
+    let mut words = words.to_vec();
+    let at = words.iter().position(|word| word.ends_with(".yaml") || word.ends_with(".yml"));
+    let file = at.map_or_else(|| DEFAULT_FILE.into(), |at| words.remove(at).into());
+    (file, words)
 }
 
 /// `PIPE_STORE`, or `.pipe` in the nearest folder upwards that holds `.pipe` or `.git`, or `.pipe`

@@ -43,15 +43,19 @@ fn targets(project: &Project) -> Result<Vec<NodeIndex>, Stop> {
                     diagnostic::error(&format!("`{name}` is switched off"), Some("its `when` is false"));
                     return Err(Stop::Mistake);
                 }
-                let names = project.pipeline.graph.node_weights().map(|node| node.name.as_str());
-                let hint =
-                    near.map_or_else(|| pipe_lang::listed("nodes", names), |near| format!("did you mean `{near}`?"));
-                diagnostic::error(&format!("there is no node `{name}`"), Some(&hint));
-                return Err(Stop::Mistake);
+                return Err(no_node(project, name, near));
             }
         }
     }
     Ok(targets)
+}
+
+/// Tells that a word names no node, and which nearly does.
+fn no_node(project: &Project, word: &str, near: Option<&str>) -> Stop {
+    let names = project.pipeline.graph.node_weights().map(|node| node.name.as_str());
+    let hint = near.map_or_else(|| pipe_lang::listed("nodes", names), |near| format!("did you mean `{near}`?"));
+    diagnostic::error(&format!("there is no node `{word}`"), Some(&hint));
+    Stop::Mistake
 }
 
 /// Plans a project.

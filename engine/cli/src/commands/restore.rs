@@ -12,7 +12,10 @@ use crate::project::{Project, Settings, split_words};
 use crate::{Program, Stop, diagnostic, output};
 
 pub(crate) fn restore(program: &Program, args: &RestoreArgs) -> Result<(), Stop> {
-    let (file, words) = split_words(program, &args.words);
+    // Only a first word is the pipeline's: any other may be the file to write.
+    let (first, others) = args.words.split_at(args.words.len().min(1));
+    let (file, mut words) = split_words(program, first);
+    words.extend_from_slice(others);
     let (wanted, to) = match words.as_slice() {
         [wanted] => (wanted, None),
         [wanted, to] => (wanted, Some(Path::new(to))),

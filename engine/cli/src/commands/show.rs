@@ -70,10 +70,7 @@ fn one(project: &Project, word: &str) -> Result<(NodeIndex, Port), Stop> {
     let found = match project.pipeline.select_outputs(word) {
         Ok(found) => found,
         Err(Unknown::Node(near)) => {
-            let names = graph.node_weights().map(|node| node.name.as_str());
-            let hint = near.map_or_else(|| pipe_lang::listed("nodes", names), |near| format!("did you mean `{near}`?"));
-            diagnostic::error(&format!("there is no node `{word}`"), Some(&hint));
-            return Err(Stop::Mistake);
+            return Err(super::no_node(project, word, near));
         }
         Err(Unknown::Output(names)) => {
             let hint = pipe_lang::listed("its outputs", names.into_iter());
