@@ -80,7 +80,7 @@ pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
     }
     let mut report = Report::default();
     report.say(&format!(
-        "{} on {}, with the machine's {}. Medians of {} rounds in which both take turns. `features`: {} images at once that lie \
+        "{} on {}: {}. Medians of {} rounds in which both take turns. `features`: {} images at once that lie \
          on the device already. `tuning`: steps of AdamW on {} images. `head`: the article's 10 epochs on {ROWS} rows of \
          {FEATURES} features. `photos`: from JPEGs to features, all of the command with a store that has nothing but \
          kernels; PyTorch without its start, with the best number of workers.",
