@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pipe_network::{Network, Weights, network};
 use pipe_nn::{
@@ -59,14 +59,14 @@ pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
             continue;
         }
         if wants("features") {
-            rows.push(compare(args, "features", precision, &|| features(args, &network, device, precision))?);
+            rows.push(compare(args, "features", precision, None, &|| features(args, &network, device, precision))?);
         }
         if wants("tuning") {
-            rows.push(compare(args, "tuning", precision, &|| tuning(args, &network, device, precision))?);
+            rows.push(compare(args, "tuning", precision, None, &|| tuning(args, &network, device, precision))?);
         }
     }
     if wants("head") {
-        rows.push(compare(args, "head", "f32", &|| head(device))?);
+        rows.push(compare(args, "head", "f32", None, &|| head(device))?);
     }
     if wants("photos") {
         let folder = tempfile::tempdir()?;
@@ -74,7 +74,10 @@ pub(crate) fn gpu(args: &Args) -> Result<(), Failure> {
         photos::table(folder.path(), &table)?;
         for precision in &args.precisions {
             if pipe_nn::supports(device, precision_of(precision)?) {
-                rows.push(compare_photos(args, precision, folder.path(), kernels.path())?);
+                let ours = || of_photos(args, precision, folder.path(), kernels.path());
+                // Kernels are compiled and chosen, as PyTorch's are before its clock starts.
+                ours()?;
+                rows.push(compare(args, "photos", precision, Some(folder.path()), &ours)?);
             }
         }
     }
@@ -103,29 +106,17 @@ fn compare(
     args: &Args,
     what: &str,
     precision: &str,
+    data: Option<&Path>,
     ours: &dyn Fn() -> Result<f64, Failure>,
 ) -> Result<Vec<String>, Failure> {
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..args.beside.rounds {
         rates[0].push(ours()?);
         if !args.beside.alone {
-            rates[1].push(theirs(args, what, precision, None)?);
+            rates[1].push(theirs(args, what, precision, data)?);
         }
     }
     Ok(row(what, precision, rates))
-}
-
-fn compare_photos(args: &Args, precision: &str, data: &Path, kernels: &Path) -> Result<Vec<String>, Failure> {
-    let mut rates = [Vec::new(), Vec::new()];
-    // Kernels are compiled and chosen, as PyTorch's are before its clock starts.
-    of_photos(args, precision, data, kernels)?;
-    for _ in 0..args.beside.rounds {
-        rates[0].push(args.photos as f64 / of_photos(args, precision, data, kernels)?.as_secs_f64());
-        if !args.beside.alone {
-            rates[1].push(theirs(args, "photos", precision, Some(data))?);
-        }
-    }
-    Ok(row("photos", precision, rates))
 }
 
 fn row(what: &str, precision: &str, rates: [Vec<f64>; 2]) -> Vec<String> {
@@ -189,8 +180,8 @@ fn head(device: ComputeDevice) -> Result<f64, Failure> {
     Ok((10 * ROWS) as f64 / began.elapsed().as_secs_f64())
 }
 
-/// The whole command, into a store that has nothing but kernels.
-fn of_photos(args: &Args, precision: &str, data: &Path, kernels: &Path) -> Result<Duration, Failure> {
+/// Photos a second, by the whole command, into a store that has nothing but kernels.
+fn of_photos(args: &Args, precision: &str, data: &Path, kernels: &Path) -> Result<f64, Failure> {
     let project = tempfile::tempdir()?;
     let store = project.path().join("store");
     symlink(kernels, Store::open(&store)?.root().join("kernels"))?;
@@ -212,7 +203,7 @@ fn of_photos(args: &Args, precision: &str, data: &Path, kernels: &Path) -> Resul
     if !ran.status.success() {
         return Err(String::from_utf8_lossy(&ran.stderr).into());
     }
-    Ok(took)
+    Ok(args.photos as f64 / took.as_secs_f64())
 }
 
 /// What the script prints: things a second.
