@@ -69,9 +69,7 @@ fn one(project: &Project, word: &str) -> Result<(NodeIndex, Port), Stop> {
     let graph = &project.pipeline.graph;
     let found = match project.pipeline.select_outputs(word) {
         Ok(found) => found,
-        Err(Unknown::Node(near)) => {
-            return Err(super::no_node(project, word, near));
-        }
+        Err(Unknown::Node(near)) => return Err(super::no_node(project, word, near)),
         Err(Unknown::Output(names)) => {
             let hint = pipe_lang::listed("its outputs", names.into_iter());
             diagnostic::error(&format!("`{word}` names no output"), Some(&hint));
