@@ -8,7 +8,7 @@ use crate::common::photos::{PIPELINE, project};
 use crate::common::{Project, Ran, distance};
 
 /// The files that play the driver.
-const DRIVER: [&str; 4] = ["cuda.c", "reader.c", "instructions.c", "warps.c"];
+const DRIVER: [&str; 5] = ["cuda.c", "reader.c", "instructions.c", "warps.c", "counts.c"];
 
 /// Compiles programs of `tests/driver` into a library of that name; a test without a C compiler says that
 /// it was skipped.
@@ -95,14 +95,35 @@ fn kernels_for_cuda_compute_what_the_cpu_computes() {
         project.write("pipe.yaml", yaml.replace("from: images, with", "from: images, export: f.safetensors, with"));
         let mut command = project.command(&["run", "features", "--device", device]);
         command.env("LD_LIBRARY_PATH", nvidia.join("lib")).env("CUDA_PATH", &nvidia).env("PIPE_GPU_BATCH", "4");
+        command.env("FAKE_COUNTS", project.path("counts.tsv"));
         let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert_eq!(ran.stderr.contains("on cuda:0"), device == "cuda", "{}", ran.stderr);
+        if device == "cuda" {
+            assert_moved(&std::fs::read_to_string(project.path("counts.tsv")).unwrap());
+        }
         project.features("f.safetensors")
     };
     let off = distance(&features("cpu"), &features("cuda"));
     assert!(off < 1e-3, "off by {off}");
     assert!(off > 0.0, "the CPU computed both");
+}
+
+/// Whether the pixels of four photos of 32 by 32 became numbers once a batch, as the driver counts it.
+fn assert_moved(counts: &str) {
+    let mut lines = counts.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let of = |line: &[&str], name: &str| -> usize {
+        line[names.iter().position(|other| *other == name).unwrap()].parse().unwrap()
+    };
+    let pixels: Vec<_> = lines.filter(|line| line[0].starts_with("pixels_kernel")).collect();
+    assert!(pixels.len() >= 2, "{counts}");
+    for line in pixels {
+        let bytes = 4 * 32 * 32 * 3;
+        assert_eq!(32 * of(&line, "different_read"), bytes);
+        assert_eq!(32 * of(&line, "different_written"), bytes * size_of::<f32>());
+        assert!(of(&line, "threads_ran") <= 32 * of(&line, "instructions"), "{line:?}");
+    }
 }
 
 /// Libraries are looked for where the environment said when a process began, so this is another one.

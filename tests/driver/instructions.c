@@ -152,6 +152,7 @@ OP(min_float, D A B, d[l] = bits(fminf(f(a[l]), f(b[l]))))
 OP(max_float, D A B, d[l] = bits(fmaxf(f(a[l]), f(b[l]))))
 OP(rcp_float, D A, d[l] = bits(1.0f / f(a[l])))
 OP(sqrt_float, D A, d[l] = bits(sqrtf(f(a[l]))))
+OP(rsqrt_float, D A, d[l] = bits((float)(1.0 / sqrt((double)f(a[l])))))
 OP(exp2_float, D A, d[l] = bits(exp2f(f(a[l]))))
 OP(log2_float, D A, d[l] = bits(log2f(f(a[l]))))
 OP(saturate, D A, d[l] = bits(saturated(f(a[l]))))
@@ -231,7 +232,17 @@ static unsigned char *address(struct warp *w, const struct instruction *i, int o
     return (unsigned char *)WIDE(operand)[lane] + i->offset;
 }
 
+// Counts an access of memory that all threads have.
+static void count(struct warp *w, const struct instruction *i, int operand, uint32_t m, bool is_write) {
+    if (i->space == SHARED || !counts_are_wanted()) return;
+    uint64_t at[LANES] = {0};
+    for (int l = 0; l < LANES; l++)
+        if (m >> l & 1) at[l] = (uint64_t)address(w, i, operand, l);
+    count_access(w, at, m, i->vector * i->size, is_write);
+}
+
 void load(struct warp *w, const struct instruction *i, uint32_t m) {
+    count(w, i, i->vector, m, false);
     for (int l = 0; l < LANES; l++) {
         if (!(m >> l & 1)) continue;
         const unsigned char *from = address(w, i, i->vector, l);
@@ -247,6 +258,7 @@ void load(struct warp *w, const struct instruction *i, uint32_t m) {
 }
 
 void store(struct warp *w, const struct instruction *i, uint32_t m) {
+    count(w, i, 0, m, true);
     for (int l = 0; l < LANES; l++) {
         if (!(m >> l & 1)) continue;
         unsigned char *to = address(w, i, 0, l);
@@ -257,6 +269,7 @@ void store(struct warp *w, const struct instruction *i, uint32_t m) {
 
 // `cp.async`, done at once; what is beyond the source's size becomes 0.
 void copy(struct warp *w, const struct instruction *i, uint32_t m) {
+    if (counts_are_wanted()) count_access(w, WIDE(1), m, 16, false);
     for (int l = 0; l < LANES; l++) {
         if (!(m >> l & 1)) continue;
         unsigned char *to = address(w, i, 0, l);
@@ -550,6 +563,7 @@ static const struct row ROWS[] = {
     {"rcp.approx.f32", "ww", rcp_float},
     {"rcp.approx.ftz.f32", "ww", rcp_float},
     {"sqrt.rn.f32", "ww", sqrt_float},
+    {"rsqrt.approx.f32", "ww", rsqrt_float},
     {"sqrt.approx.f32", "ww", sqrt_float},
     {"ex2.approx.ftz.f32", "ww", exp2_float},
     {"ex2.approx.f32", "ww", exp2_float},

@@ -76,6 +76,13 @@ struct kernel {
     int special[16];
     // Memory of each thread's own, and the register with its address; 0 bytes: none.
     int local_size, local_at;
+    const char *name;
+};
+
+// What running a kernel took: instructions of warps and of their threads, reads and writes of memory and its
+// pieces of 32 bytes that they moved.
+struct counts {
+    uint64_t instructions, threads, reads, read_pieces, writes, written_pieces;
 };
 
 // Threads of a warp that are at the same instruction.
@@ -91,6 +98,7 @@ struct warp {
     struct group groups[LANES];
     int count;
     enum state state;
+    struct counts counts;
 };
 
 // reader.c: the entry of that name of a module's text, or NULL.
@@ -101,6 +109,13 @@ execute *find_instruction(const char *name, const char **operands);
 execute nothing, pack, pack_wide, unpack, unpack_wide;
 execute load, store, copy, barrier_set, barrier_arrive, barrier_try;
 execute shuffle, matrix_load, mma, fragment_load, fragment_store, wmma;
+
+// counts.c: where `FAKE_COUNTS` names a file, it gets a line for each kernel that runs.
+bool counts_are_wanted(void);
+// Adds an access of memory: where the threads read or write so many bytes.
+void count_access(struct warp *w, const uint64_t *at, uint32_t threads, int bytes, bool is_write);
+void print_counts(const struct kernel *kernel, const uint32_t grid[3], const uint32_t block[3],
+                  const struct counts *counts);
 
 // warps.c: runs it to its end; `values` has the address of each parameter. Gives 1 where it never ends.
 int run_kernel(struct kernel *kernel, const uint32_t grid[3], const uint32_t block[3], uint32_t shared, void **values);

@@ -291,6 +291,7 @@ struct kernel *read_kernel(const char *text, const char *name) {
     const char *at = strstr(text, entry);
     if (!at) return NULL;
     struct kernel *k = calloc(1, sizeof *k);
+    k->name = strdup(name);
     for (int s = 0; s < SPECIALS; s++) k->special[s] = fresh(k, 1);
     const char *body = strchr(at, '{');
     read_parameters(k, at, body);

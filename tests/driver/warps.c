@@ -53,6 +53,8 @@ static void run_warp(const struct kernel *k, struct warp *w) {
             }
             const struct instruction *i = &k->code[at];
             uint32_t active = guarded(w, i, mask);
+            w->counts.instructions++;
+            w->counts.threads += __builtin_popcount(active);
             if (i->flow == NEXT || i->flow == YIELD) {
                 if (active) i->run(w, i, active);
                 at++;
@@ -89,6 +91,7 @@ struct launch {
     uint32_t shared;
     uint64_t next, blocks;
     int is_bad;
+    struct counts counts;
 };
 
 static void start_warp(const struct kernel *k, struct warp *w, int number, const uint32_t *grid, const uint32_t *block,
@@ -162,7 +165,14 @@ static void *work(void *of) {
             }
         }
     }
-    for (int n = 0; n < count; n++) free(warps[n].registers), free(warps[n].local);
+    for (int n = 0; n < count; n++) {
+        const uint64_t *from = (const uint64_t *)&warps[n].counts;
+        uint64_t *to = (uint64_t *)&launch->counts;
+        for (size_t c = 0; c < sizeof launch->counts / sizeof *to; c++)
+            __atomic_fetch_add(&to[c], from[c], __ATOMIC_RELAXED);
+        free(warps[n].registers);
+        free(warps[n].local);
+    }
     free(warps);
     free(shared);
     return NULL;
@@ -193,6 +203,7 @@ int run_kernel(struct kernel *k, const uint32_t grid[3], const uint32_t block[3]
     pthread_t threads[WORKERS];
     for (int n = 0; n < workers; n++) pthread_create(&threads[n], NULL, work, &launch);
     for (int n = 0; n < workers; n++) pthread_join(threads[n], NULL);
+    if (counts_are_wanted()) print_counts(k, grid, block, &launch.counts);
     pthread_mutex_unlock(&one);
     return launch.is_bad;
 }
