@@ -36,7 +36,7 @@ fn spread_kernel<F: Float, N: Size>(
     let (top, left) = (comptime![window.padding[0]], comptime![window.padding[1]]);
     let mut value = Vector::<F, N>::new(F::new(0.0));
     if y >= top && y < height + top && x_ >= left && x_ < width + left {
-        value = x[((image * height + y - top) * width + x_ - left) * lanes + lane];
+        value = x.read_unchecked(((image * height + y - top) * width + x_ - left) * lanes + lane);
     }
     out[ABSOLUTE_POS] = value;
 }
@@ -71,7 +71,7 @@ fn gather_kernel<F: Float, N: Size>(
             if out_y < out_height && out_x < out_width {
                 let at = (image * out_height + out_y) * out_width + out_x;
                 let place = row * comptime![window.kernel[1]] + column;
-                sum += Vector::cast_from(columns[(at * places + place) * lanes + lane]);
+                sum += Vector::cast_from(columns.read_unchecked((at * places + place) * lanes + lane));
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::columns::{gather, spread};
 use crate::fused::Fused;
 use crate::line::sum;
 use crate::maps::{Maps, tight};
+use crate::narrow::{is_narrow, narrow};
 use crate::product::{Products, fused_product, product};
 use crate::sums::total;
 use crate::tried::{Trial, card, one_at_a_time};
@@ -30,6 +31,9 @@ pub fn convolve<R: CubeRuntime>(
     window: Window,
     products: Products,
 ) -> CubeTensor<R> {
+    if is_narrow(&weight) {
+        return narrow(x, weight, window, Fused::nothing());
+    }
     if !is_product(&x, window, products) {
         let trial = trial(&x, "forward", weight.meta.shape().dims(), window);
         let run = || conv_forward(x, weight, None, options(window), ConvStrategy::default());
@@ -49,9 +53,12 @@ pub fn convolve_fused<R: CubeRuntime>(
 ) -> CubeTensor<R> {
     let (x, gate) = match fused.gate {
         // A gate is for each channel, and columns have more than those.
-        Some(gate) if !is_plain(window) => (weigh(x, gate), None),
+        Some(gate) if !is_plain(window) || is_narrow(&weight) => (weigh(x, gate), None),
         gate => (x, gate),
     };
+    if is_narrow(&weight) {
+        return narrow(x, weight, window, Fused { gate: None, ..fused });
+    }
     if !is_product(&x, window, products) {
         let x = convolve(x, weight, window, products);
         return sum(x, fused.bias, fused.rest, fused.activation);
@@ -84,7 +91,8 @@ pub fn convolve_backward<R: CubeRuntime>(
     wants: [bool; 2],
 ) -> [Option<CubeTensor<R>>; 2] {
     let shape = weight.meta.shape().clone();
-    if !is_product(&x, window, products) {
+    // Burn's kernel for the gradient of a first convolution's weight goes along all places on a few threads.
+    if !is_product(&x, window, products) && !is_narrow(&weight) {
         let (input, strategy, options) = (x.meta.shape().clone(), ConvStrategy::default, || options(window));
         let [to_maps, to_weight] = ["maps", "weight"].map(|what| trial(&x, what, shape.dims(), window));
         let of_x = || conv_data_backward(gradient.clone(), weight, input, options(), strategy());

@@ -7,7 +7,7 @@ use pipe_network::Activation;
 
 use crate::function::{activate, slope};
 use crate::launch::threads;
-use crate::maps::{Maps, exact};
+use crate::maps::{Maps, exact, spread};
 use crate::sums::{Over, sums};
 
 #[cube(launch)]
@@ -16,14 +16,17 @@ fn shift_kernel<F: Float, N: Size>(
     bias: &ComptimeOption<Array<Vector<f32, N>>>,
     rest: &ComptimeOption<Array<Vector<F, N>>>,
     out: &mut Array<Vector<F, N>>,
+    lanes: usize,
+    image: usize,
     vectors: usize,
+    #[comptime] is_spread: bool,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
-    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
+    let z = Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS));
     #[comptime]
     let z = match bias {
         ComptimeOption::Some(bias) => z + bias[ABSOLUTE_POS % bias.len()],
@@ -31,7 +34,10 @@ fn shift_kernel<F: Float, N: Size>(
     };
     #[comptime]
     let z = match rest {
-        ComptimeOption::Some(rest) => z + Vector::cast_from(rest[ABSOLUTE_POS]),
+        ComptimeOption::Some(rest) => {
+            let at = if is_spread { ABSOLUTE_POS / image * lanes + ABSOLUTE_POS % lanes } else { ABSOLUTE_POS };
+            z + Vector::cast_from(rest.read_unchecked(at))
+        }
         ComptimeOption::None => z,
     };
     out[ABSOLUTE_POS] = Vector::cast_from(activate::<N>(z, activation));
@@ -50,8 +56,8 @@ fn shift_backward_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
-    let z = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % bias.len()];
-    let gradient = Vector::<f32, N>::cast_from(gradient[ABSOLUTE_POS]);
+    let z = Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) + bias[ABSOLUTE_POS % bias.len()];
+    let gradient = Vector::<f32, N>::cast_from(gradient.read_unchecked(ABSOLUTE_POS));
     out[ABSOLUTE_POS] = Vector::cast_from(gradient * slope::<N>(z, activation));
 }
 
@@ -70,8 +76,10 @@ pub fn shift_onto<R: CubeRuntime>(
     sum(x, Some(bias), Some(rest), activation)
 }
 
-/// `activation(x + rest)`, both of one shape.
+/// `activation(x + rest)`, both of one shape. One of them may repeat a number at all places of a map, as the gradient
+/// of a mean does.
 pub fn add<R: CubeRuntime>(x: CubeTensor<R>, rest: CubeTensor<R>, activation: Activation) -> CubeTensor<R> {
+    let (x, rest) = if spread(&x).is_some() { (rest, x) } else { (x, rest) };
     sum(x, None, Some(rest), activation)
 }
 
@@ -85,6 +93,10 @@ pub(crate) fn sum<R: CubeRuntime>(
     let x = Maps::of(x);
     let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
     let (cubes, cube) = threads(&x.tensor, vectors);
+    let (lanes, image) = (x.lanes(), x.lanes() * x.places());
+    let repeated = rest.as_ref().and_then(spread);
+    let is_spread = repeated.is_some();
+    let rest = repeated.or_else(|| rest.map(|rest| Maps::of(rest).tensor));
     shift_kernel::launch::<R>(
         &out.tensor.client,
         cubes,
@@ -92,9 +104,12 @@ pub(crate) fn sum<R: CubeRuntime>(
         x.vector(),
         x.tensor.into_array_arg(),
         bias.map(|bias| exact(bias).into_array_arg()).into(),
-        rest.map(|rest| Maps::of(rest).tensor.into_array_arg()).into(),
+        rest.map(CubeTensor::into_array_arg).into(),
         out.tensor.clone().into_array_arg(),
+        lanes,
+        image,
         vectors,
+        is_spread,
         activation,
         numbers,
     );

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
-use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw, reshape};
+use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, permute_nhwc_to_nchw, reshape};
 use burn_cubecl::tensor::CubeTensor;
 
 /// Maps `[count, height, width, channels]`, one number behind the other.
@@ -92,6 +92,23 @@ pub(crate) fn empty<R: CubeRuntime, const D: usize>(
 /// A number for each channel, in `f32`.
 pub(crate) fn exact<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
     tight(cast(tensor, DType::F32))
+}
+
+/// The numbers of maps `[count, channels, height, width]` that have the same at all places: `[count, channels, 1, 1]`.
+pub(crate) fn spread<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Option<CubeTensor<R>> {
+    let [count, channels, height, width]: [usize; 4] = tensor.meta.shape().dims();
+    let mut sides = [height, width].into_iter().zip(&tensor.meta.strides()[2..]);
+    if height * width == 1 || !sides.all(|(length, stride)| length == 1 || *stride == 0) {
+        return None;
+    }
+    let mut tensor = tensor.clone();
+    *tensor.meta.shape_mut() = Shape::new([count, channels, 1, 1]);
+    Some(tight(tensor))
+}
+
+/// A weight `[outputs, inputs, height, width]` as `[height, width, inputs, outputs]`.
+pub(crate) fn outputs_last<R: CubeRuntime>(weight: CubeTensor<R>) -> CubeTensor<R> {
+    tight(permute(weight, &[2, 3, 1, 0]))
 }
 
 /// The same numbers, one behind the other.

@@ -27,11 +27,11 @@ fn moments_kernel<F: Float, N: Size>(
     let mut square = Vector::<f32, N>::new(0.0);
     let mut shift = Vector::<f32, N>::new(0.0);
     if share.start < share.last {
-        shift = Vector::<f32, N>::cast_from(x[share.start * lanes + share.lane]);
+        shift = Vector::<f32, N>::cast_from(x.read_unchecked(share.start * lanes + share.lane));
     }
     let mut row = share.first;
     while row < share.last {
-        let off = Vector::<f32, N>::cast_from(x[row * lanes + share.lane]) - shift;
+        let off = Vector::<f32, N>::cast_from(x.read_unchecked(row * lanes + share.lane)) - shift;
         sum += off;
         square += off * off;
         row += comptime![team.members];

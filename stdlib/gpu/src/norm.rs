@@ -9,7 +9,7 @@ use pipe_network::Activation;
 
 use crate::function::{activate, slope};
 use crate::launch::threads;
-use crate::maps::{Maps, empty, exact};
+use crate::maps::{Maps, empty, exact, tight};
 use crate::sums::total;
 use crate::team::{Cut, Team, share, together};
 
@@ -29,10 +29,11 @@ pub struct Norm<R: CubeRuntime> {
 }
 
 impl<R: CubeRuntime> Norm<R> {
-    fn exact(self) -> Self {
+    /// As kernels read it: statistics in `f32`, weight and bias in numbers of one kind.
+    fn laid_out(self) -> Self {
         Self {
-            weight: exact(self.weight),
-            bias: exact(self.bias),
+            bias: tight(cast(self.bias, self.weight.dtype)),
+            weight: tight(self.weight),
             mean: exact(self.mean),
             variance: exact(self.variance),
             epsilon: self.epsilon,
@@ -52,25 +53,29 @@ struct Lane<N: Size> {
 
 #[cube]
 impl<N: Size> Lane<N> {
-    fn read(
-        weight: &Array<Vector<f32, N>>,
-        bias: &Array<Vector<f32, N>>,
+    fn read<G: Float>(
+        weight: &Array<Vector<G, N>>,
+        bias: &Array<Vector<G, N>>,
         mean: &Array<Vector<f32, N>>,
         variance: &Array<Vector<f32, N>>,
         epsilon: f32,
         lane: usize,
     ) -> Self {
-        let deviation = (variance[lane] + Vector::new(epsilon)).sqrt();
-        let scale = Vector::<f32, N>::new(1.0) / deviation;
-        Lane::<N> { weight: weight[lane], bias: bias[lane], mean: mean[lane], scale }
+        let scale = (variance[lane] + Vector::new(epsilon)).inverse_sqrt();
+        Lane::<N> {
+            weight: Vector::cast_from(weight.read_unchecked(lane)),
+            bias: Vector::cast_from(bias.read_unchecked(lane)),
+            mean: mean[lane],
+            scale,
+        }
     }
 }
 
 #[cube(launch)]
-fn normalize_kernel<F: Float, N: Size>(
+fn normalize_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    weight: &Array<Vector<f32, N>>,
-    bias: &Array<Vector<f32, N>>,
+    weight: &Array<Vector<G, N>>,
+    bias: &Array<Vector<G, N>>,
     mean: &Array<Vector<f32, N>>,
     variance: &Array<Vector<f32, N>>,
     out: &mut Array<Vector<F, N>>,
@@ -78,22 +83,23 @@ fn normalize_kernel<F: Float, N: Size>(
     vectors: usize,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_norm: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
-    let norm = Lane::<N>::read(weight, bias, mean, variance, epsilon, ABSOLUTE_POS % weight.len());
-    let standard = (Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) - norm.mean) * norm.scale;
+    let norm = Lane::<N>::read::<G>(weight, bias, mean, variance, epsilon, ABSOLUTE_POS % weight.len());
+    let standard = (Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) - norm.mean) * norm.scale;
     out[ABSOLUTE_POS] = Vector::cast_from(activate::<N>(standard * norm.weight + norm.bias, activation));
 }
 
 /// The sums behind the gradients of the bias and of the weight.
 #[cube(launch)]
-fn gradient_sums_kernel<F: Float, N: Size>(
+fn gradient_sums_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     gradient: &Array<Vector<F, N>>,
-    weight: &Array<Vector<f32, N>>,
-    bias: &Array<Vector<f32, N>>,
+    weight: &Array<Vector<G, N>>,
+    bias: &Array<Vector<G, N>>,
     mean: &Array<Vector<f32, N>>,
     variance: &Array<Vector<f32, N>>,
     of_bias: &mut Array<Vector<f32, N>>,
@@ -105,18 +111,19 @@ fn gradient_sums_kernel<F: Float, N: Size>(
     #[comptime] team: Team,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_norm: StorageType,
 ) {
     let lanes = weight.len();
     let share = share(rows, lanes, 1, chunks, chunk, team);
     let mut plain = Vector::<f32, N>::new(0.0);
     let mut weighed = Vector::<f32, N>::new(0.0);
     if share.first < share.last {
-        let norm = Lane::<N>::read(weight, bias, mean, variance, epsilon, share.lane);
+        let norm = Lane::<N>::read::<G>(weight, bias, mean, variance, epsilon, share.lane);
         let mut row = share.first;
         while row < share.last {
             let at = row * lanes + share.lane;
-            let standard = (Vector::<f32, N>::cast_from(x[at]) - norm.mean) * norm.scale;
-            let behind = Vector::<f32, N>::cast_from(gradient[at]);
+            let standard = (Vector::<f32, N>::cast_from(x.read_unchecked(at)) - norm.mean) * norm.scale;
+            let behind = Vector::<f32, N>::cast_from(gradient.read_unchecked(at));
             let inner = behind * slope::<N>(standard * norm.weight + norm.bias, activation);
             plain += inner;
             weighed += inner * standard;
@@ -133,11 +140,11 @@ fn gradient_sums_kernel<F: Float, N: Size>(
 }
 
 #[cube(launch)]
-fn normalize_backward_kernel<F: Float, N: Size>(
+fn normalize_backward_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     gradient: &Array<Vector<F, N>>,
-    weight: &Array<Vector<f32, N>>,
-    bias: &Array<Vector<f32, N>>,
+    weight: &Array<Vector<G, N>>,
+    bias: &Array<Vector<G, N>>,
     mean: &Array<Vector<f32, N>>,
     variance: &Array<Vector<f32, N>>,
     of_bias: &Array<Vector<f32, N>>,
@@ -148,14 +155,15 @@ fn normalize_backward_kernel<F: Float, N: Size>(
     vectors: usize,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_norm: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
     let lane = ABSOLUTE_POS % weight.len();
-    let norm = Lane::<N>::read(weight, bias, mean, variance, epsilon, lane);
-    let standard = (Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) - norm.mean) * norm.scale;
-    let behind = Vector::<f32, N>::cast_from(gradient[ABSOLUTE_POS]);
+    let norm = Lane::<N>::read::<G>(weight, bias, mean, variance, epsilon, lane);
+    let standard = (Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) - norm.mean) * norm.scale;
+    let behind = Vector::<f32, N>::cast_from(gradient.read_unchecked(ABSOLUTE_POS));
     let inner = behind * slope::<N>(standard * norm.weight + norm.bias, activation);
     let usual = (of_bias[lane] + standard * of_weight[lane]) * Vector::new(share);
     out[ABSOLUTE_POS] = Vector::cast_from((inner - usual) * norm.weight * norm.scale);
@@ -163,8 +171,8 @@ fn normalize_backward_kernel<F: Float, N: Size>(
 
 /// `activation((x - mean) / sqrt(variance + epsilon) * weight + bias)`.
 pub fn normalize<R: CubeRuntime>(x: CubeTensor<R>, norm: Norm<R>, activation: Activation) -> CubeTensor<R> {
-    let (x, norm) = (Maps::of(x), norm.exact());
-    let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
+    let (x, norm) = (Maps::of(x), norm.laid_out());
+    let (out, vectors, numbers, of_norm) = (x.like(), x.vectors(), x.tensor.dtype.into(), norm.weight.dtype.into());
     let (cubes, cube) = threads(&x.tensor, vectors);
     normalize_kernel::launch::<R>(
         &out.tensor.client,
@@ -181,6 +189,7 @@ pub fn normalize<R: CubeRuntime>(x: CubeTensor<R>, norm: Norm<R>, activation: Ac
         vectors,
         activation,
         numbers,
+        of_norm,
     );
     out.into_tensor()
 }
@@ -196,7 +205,8 @@ pub fn normalize_backward<R: CubeRuntime>(
     gradient: CubeTensor<R>,
 ) -> [CubeTensor<R>; 3] {
     let (numbers_of_weight, numbers_of_bias) = (norm.weight.dtype, norm.bias.dtype);
-    let (x, norm, gradient) = (Maps::of(x), norm.exact(), Maps::of(gradient));
+    let of_norm = norm.weight.dtype.into();
+    let (x, norm, gradient) = (Maps::of(x), norm.laid_out(), Maps::of(gradient));
     let cut = Cut::new(1, x.count * x.places(), x.lanes());
     let [of_bias, of_weight] = [(); 2].map(|()| empty(&x.tensor, [1, cut.chunks, x.channels], DType::F32));
     let (cubes, cube) = cut.threads(&x.tensor);
@@ -220,6 +230,7 @@ pub fn normalize_backward<R: CubeRuntime>(
         cut.team,
         activation,
         x.tensor.dtype.into(),
+        of_norm,
     );
     let [of_bias, of_weight] =
         [of_bias, of_weight].map(|part| total(part, [1, cut.chunks, x.channels], 1.0, DType::F32));
@@ -244,6 +255,7 @@ pub fn normalize_backward<R: CubeRuntime>(
         vectors,
         activation,
         numbers,
+        of_norm,
     );
     [out.into_tensor(), cast(of_weight, numbers_of_weight), cast(of_bias, numbers_of_bias)]
 }

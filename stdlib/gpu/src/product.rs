@@ -69,12 +69,17 @@ impl Kernel {
     fn fits(self, key: &MatmulAutotuneKey) -> i8 {
         let MatmulProblemDefinition { m, n, k, .. } = key.definition;
         match (self, m * n * k < FEW) {
-            (Self::Units(_), true) | (Self::TensorCores(..), false) => 2,
+            // Of those that share tiles, few cubes have all there is to do: a thread for each number may be faster.
+            (Self::Naive | Self::Units(_), true) | (Self::TensorCores(..), false) => 2,
             (Self::Units(_), false) | (Self::TensorCores(..), true) => 1,
-            (Self::Naive, _) => 0,
+            (Self::Naive, false) => 0,
         }
     }
 }
+
+/// Numbers that a thread writes at once of a tile of `mma`, 16 by 8: with more, half of the 32 threads that share one
+/// would have nothing to finish.
+const MMA_OUT: usize = 4;
 
 const NAIVE: (&str, Kernel) = ("naive", Kernel::Naive);
 
@@ -188,6 +193,10 @@ fn run<R: CubeRuntime>(kernel: Kernel, mut operands: Operands<R>) -> Result<(), 
         Kernel::TensorCores(tile_matmul, multi_rows) => {
             let args = SimpleArgs { tile_matmul, multi_rows };
             let (operands, vectors) = laid_out(operands);
+            let vectors = match tile_matmul {
+                TileMatmulKind::Mma => MatmulVectorSizes { out: vectors.out.min(MMA_OUT), ..vectors },
+                _ => vectors,
+            };
             launch::<R, SimpleAlgorithm>(operands, vectors, &BlueprintStrategy::Inferred(args))
         }
     }
@@ -241,7 +250,9 @@ fn launch<R: CubeRuntime, A: Routine<()>>(
     )?;
     let settings = A::device_settings(&client, vectors);
     let expanded = A::expand_blueprint(&problem, &settings, strategy)?;
-    let info = A::prepare(&problem, &settings, expanded)?;
+    let mut info = A::prepare(&problem, &settings, expanded)?;
+    // Sums of 16 bits would begin as zeros that CubeCL converts from `f64`, one by one.
+    info.dtypes.acc_stage = info.dtypes.acc_register;
     let blueprint = &info.blueprint;
 
     let rows = problem.m;

@@ -49,10 +49,10 @@ fn sums_kernel<F: Float, G: Float, N: Size>(
     let mut row = share.first;
     while row < share.last {
         let at = (before + row) * lanes + share.lane;
-        let value = Vector::<f32, N>::cast_from(x[at]);
+        let value = Vector::<f32, N>::cast_from(x.read_unchecked(at));
         sum += match comptime![term] {
             Term::Plain => value,
-            Term::Product => value * Vector::cast_from(other[at]),
+            Term::Product => value * Vector::cast_from(other.read_unchecked(at)),
         };
         row += comptime![team.members];
     }
@@ -84,6 +84,14 @@ pub(crate) fn sums<R: CubeRuntime>(
     let parts = empty(&x.tensor, [groups, cut.chunks, x.channels], DType::F32);
     add_up(x, other, cut, 1.0, &parts);
     total(parts, [groups, cut.chunks, x.channels], factor, numbers)
+}
+
+/// The sums over the chunks of each image, `[count, chunks, channels]` in `f32`, and how many chunks there are.
+pub(crate) fn parts<R: CubeRuntime>(x: &Maps<R>) -> (CubeTensor<R>, usize) {
+    let cut = Cut::new(x.count, x.places(), x.lanes());
+    let out = empty(&x.tensor, [x.count, cut.chunks, x.channels], DType::F32);
+    add_up(x, None, cut, 1.0, &out);
+    (out, cut.chunks)
 }
 
 /// The sums over chunks `[groups, chunks, channels]` times `factor`: `[groups, channels, 1, 1]` in such numbers.

@@ -23,7 +23,7 @@ fn weigh_kernel<F: Float, N: Size>(
     }
     let image = ABSOLUTE_POS / (lanes * places);
     let weight = weights[image * lanes + ABSOLUTE_POS % lanes];
-    out[ABSOLUTE_POS] = Vector::cast_from(Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) * weight);
+    out[ABSOLUTE_POS] = Vector::cast_from(Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) * weight);
 }
 
 /// `x * weights`, the weights being `[count, channels, 1, 1]`.

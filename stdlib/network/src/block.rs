@@ -268,6 +268,11 @@ impl SqueezeExcite {
             Conv::new(format!("{}.fc2", self.name), self.squeezed, self.channels, 1).activation(self.gate),
         ]
     }
+
+    /// The same as dense layers.
+    pub fn linears(&self) -> [Linear; 2] {
+        self.convs().map(|Conv { name, inputs, outputs, activation, .. }| Linear { name, inputs, outputs, activation })
+    }
 }
 
 impl Attention {

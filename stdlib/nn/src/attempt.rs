@@ -19,7 +19,7 @@ const SIDE: usize = 64;
 /// When the product is wrong.
 pub fn attempt(device: ComputeDevice) -> Result<String, String> {
     let began = Instant::now();
-    let found = work(Product(device.products(Precision::F32)), device, Precision::F32);
+    let found = work(Product(device.products(Precision::F32)), device);
     let (a, b) = matrices();
     let row = |row: usize, column: usize| (0..SIDE).map(|k| a[row * SIDE + k] * b[k * SIDE + column]).sum::<f32>();
     let expected: Vec<f32> = (0..SIDE * SIDE).map(|at| row(at / SIDE, at % SIDE)).collect();

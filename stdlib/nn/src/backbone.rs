@@ -80,7 +80,7 @@ impl<B: Operations> Frozen for Forward<B> {
 impl Backbone {
     /// Puts a network with its weights on a device. The CPU computes in `f32` alone.
     pub fn new(network: &Network, weights: &Weights, device: ComputeDevice, precision: Precision) -> Self {
-        work(Placing { network, weights, products: device.products(precision) }, device, precision)
+        work(Placing { network, weights, products: device.products(precision), precision }, device)
     }
 
     /// The features of `count` images, `[count, features]` row-major.
@@ -137,13 +137,14 @@ struct Placing<'a> {
     network: &'a Network,
     weights: &'a Weights,
     products: Products,
+    precision: Precision,
 }
 
 impl Work for Placing<'_> {
     type Out = Backbone;
 
     fn on<B: Operations>(self, device: &B::Device) -> Backbone {
-        Backbone(Arc::new(Forward::<B>::new(self.network, self.weights, device, self.products)))
+        Backbone(Arc::new(Forward::<B>::new(self.network, self.weights, device, self.products, self.precision)))
     }
 }
 

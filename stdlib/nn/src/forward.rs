@@ -6,13 +6,13 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use pipe_gpu::Products;
-use pipe_network::{Classifier, Conv, Folded, Network, Weights};
+use pipe_network::{Classifier, Conv, Folded, Linear, Network, Weights};
 
 use crate::failure::Moment;
-use crate::layer::{After, Convolution, Dense, Layer, apply};
-use crate::operations::Operations;
+use crate::layer::{After, Convolution, Layer, apply};
+use crate::operations::{Dense, Operations};
 use crate::parameters::Parameters;
-use crate::{DeviceFailure, PixelScale, pixels};
+use crate::{DeviceFailure, PixelScale, Precision, pixels};
 
 /// A network with its weights on a device.
 #[derive(Debug, Clone)]
@@ -20,6 +20,7 @@ pub(crate) struct Forward<B: Backend> {
     trunk: Vec<Layer<B>>,
     head: Vec<Layer<B>>,
     classifier: Option<Logits<B>>,
+    precision: Precision,
     device: B::Device,
 }
 
@@ -32,8 +33,14 @@ enum Logits<B: Backend> {
 
 impl<B: Operations> Forward<B> {
     /// A frozen network.
-    pub(crate) fn new(network: &Network, weights: &Weights, device: &B::Device, products: Products) -> Self {
-        let frozen = Frozen { weights, device, products };
+    pub(crate) fn new(
+        network: &Network,
+        weights: &Weights,
+        device: &B::Device,
+        products: Products,
+        precision: Precision,
+    ) -> Self {
+        let frozen = Frozen { weights, device, products, precision };
         let classifier = match &network.classifier {
             Classifier::Conv(conv) if weights.has(&format!("{}.weight", conv.name)) => {
                 Some(Logits::Conv(frozen.conv(conv)))
@@ -44,17 +51,17 @@ impl<B: Operations> Forward<B> {
             _ => None,
         };
         let (trunk, head) = (frozen.layers(&network.trunk), frozen.layers(&network.head));
-        Self { trunk, head, classifier, device: device.clone() }
+        Self { trunk, head, classifier, precision, device: device.clone() }
     }
 
     /// Images `[count, 3, height, width]` on the device.
     pub(crate) fn images(&self, images: Vec<f32>, shape: [usize; 4]) -> Tensor<B, 4> {
-        Tensor::from_data(TensorData::new(images, shape), &self.device)
+        self.precision.round(Tensor::from_data(TensorData::new(images, shape), &self.device))
     }
 
     /// Images of pixels `[count, height, width, 3]`, normalised on the device.
     pub(crate) fn images_of_pixels(&self, pixels: &[u8], shape: [usize; 3], scale: &PixelScale) -> Tensor<B, 4> {
-        pixels::images(pixels, shape, scale, &self.device)
+        pixels::images(pixels, shape, scale, self.precision, &self.device)
     }
 
     /// Features `[count, features]` and, where the weights have a classifier, logits
@@ -89,6 +96,13 @@ struct Frozen<'a, B: Backend> {
     weights: &'a Weights,
     device: &'a B::Device,
     products: Products,
+    precision: Precision,
+}
+
+impl<B: Backend> Frozen<'_, B> {
+    fn numbers<const D: usize>(&self, numbers: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
+        self.precision.round(Tensor::from_data(TensorData::new(numbers, shape), self.device))
+    }
 }
 
 impl<B: Backend> Parameters<B> for Frozen<'_, B> {
@@ -97,13 +111,27 @@ impl<B: Backend> Parameters<B> for Frozen<'_, B> {
     }
 
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<B, D> {
-        Tensor::from_data(TensorData::new(self.weights.numbers(name).to_vec(), shape), self.device)
+        self.numbers(self.weights.numbers(name).to_vec(), shape)
+    }
+
+    fn excite(&self, linear: &Linear) -> Dense<B> {
+        let dense = self.linear(linear);
+        Dense { weight: outputs_last(dense.weight), ..dense }
     }
 
     fn conv(&self, conv: &Conv) -> Convolution<B> {
         let Folded { weight, bias } = Folded::conv(conv, self.weights);
-        let weight = Tensor::from_data(TensorData::new(weight, conv.weight_shape()), self.device);
-        let bias = Tensor::from_data(TensorData::new(bias, [1, conv.outputs, 1, 1]), self.device);
+        let weight = self.numbers(weight, conv.weight_shape());
+        let weight = if conv.is_depthwise() { outputs_last(weight) } else { weight };
+        let bias = self.numbers(bias, [1, conv.outputs, 1, 1]);
         Convolution { conv: conv.clone(), weight, after: After::Shift(bias), products: self.products }
     }
+}
+
+/// The same weight `[outputs, inputs, height, width]`, as kernels for GPUs read it where each output has few numbers:
+/// `[height, width, inputs, outputs]`, so that no pass has to lay it out anew.
+fn outputs_last<B: Backend>(weight: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [outputs, inputs, height, width] = weight.dims();
+    let numbers = weight.permute([2, 3, 1, 0]).reshape([height * width * inputs * outputs]);
+    numbers.reshape([height, width, inputs, outputs]).permute([3, 2, 0, 1])
 }

@@ -10,7 +10,7 @@ use burn::tensor::ops::PadMode;
 use pipe_gpu::{Products, Window};
 use pipe_network::{Activation, Conv, MaxPool, Norm};
 
-use crate::operations::{BatchNorm, Fused, Operations, weighed};
+use crate::operations::{BatchNorm, Dense, Fused, Operations, weighed};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Layer<B: Backend> {
@@ -18,7 +18,7 @@ pub(crate) enum Layer<B: Backend> {
     Linear(Dense<B>),
     Norm(Scale<B>, f32),
     MaxPool(MaxPool),
-    SqueezeExcite([Convolution<B>; 2]),
+    SqueezeExcite([Dense<B>; 2]),
     Attention(Box<Heads<B>>),
     Residual {
         body: Vec<Layer<B>>,
@@ -63,16 +63,6 @@ pub(crate) struct Seen<B: Backend> {
 
 /// Where norms note what they saw.
 pub(crate) type Noted<B> = Arc<Mutex<Vec<Seen<B>>>>;
-
-/// A dense layer: a convolution of each place alone.
-#[derive(Debug, Clone)]
-pub(crate) struct Dense<B: Backend> {
-    pub(crate) weight: Tensor<B, 4>,
-    /// `[1, outputs, 1, 1]`.
-    pub(crate) bias: Tensor<B, 4>,
-    pub(crate) activation: Activation,
-    pub(crate) products: Products,
-}
 
 /// A factor and a summand for each channel, `[1, channels, 1, 1]`.
 #[derive(Debug, Clone)]
@@ -170,14 +160,6 @@ fn note<B: Operations>(x: &Tensor<B, 4>, norm: &str, noted: &Noted<B>) -> (Tenso
     (mean, variance)
 }
 
-impl<B: Operations> Dense<B> {
-    pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
-        let fused = Fused { gate: None, bias: self.bias.clone(), rest: None, activation: self.activation };
-        B::convolve_fused(x, self.weight.clone(), window, self.products, fused)
-    }
-}
-
 impl<B: Operations> Heads<B> {
     /// Of tokens `[count, channels, places, 1]`.
     fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
@@ -220,8 +202,8 @@ fn apply_one<B: Operations>(
     let out = match layer {
         Layer::Conv(conv) => conv.apply_gated(x, gate),
         Layer::SqueezeExcite([squeeze, excite]) => {
-            let weights = excite.apply(squeeze.apply(B::average(x.clone())));
-            return (x, Some(weights));
+            let [x, seen] = B::fork(x);
+            return (x, Some(B::gate(seen, squeeze, excite)));
         }
         Layer::Linear(dense) => dense.apply(x),
         Layer::Norm(scale, epsilon) => {
@@ -232,7 +214,8 @@ fn apply_one<B: Operations>(
         Layer::MaxPool(pool) => max_pool2d(x, [pool.kernel; 2], [pool.stride; 2], [pool.padding; 2], [1; 2], pool.ceil),
         Layer::Attention(heads) => heads.apply(x),
         Layer::Residual { body, shortcut, scale, activation } => {
-            let rest = apply(shortcut, x.clone());
+            let [x, rest] = B::fork(x);
+            let rest = apply(shortcut, rest);
             match (scale, body.as_slice()) {
                 (Some(scale), body) => B::add(apply(body, x) * scale.clone(), rest, *activation),
                 (None, [before @ .., Layer::Conv(last)]) => {

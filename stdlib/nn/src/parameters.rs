@@ -5,7 +5,8 @@ use burn::tensor::backend::Backend;
 use pipe_gpu::Products;
 use pipe_network::{Attention, Block, Conv, LayerNorm, Linear, Tokens};
 
-use crate::layer::{Convolution, Dense, Heads, Layer, Scale};
+use crate::layer::{Convolution, Heads, Layer, Scale};
+use crate::operations::Dense;
 
 /// Where layers get their numbers.
 pub(crate) trait Parameters<B: Backend> {
@@ -17,6 +18,11 @@ pub(crate) trait Parameters<B: Backend> {
 
     /// A convolution with what follows it.
     fn conv(&self, conv: &Conv) -> Convolution<B>;
+
+    /// The second dense layer of squeeze-and-excitation.
+    fn excite(&self, linear: &Linear) -> Dense<B> {
+        self.linear(linear)
+    }
 
     /// The layers of blocks.
     fn layers(&self, blocks: &[Block]) -> Vec<Layer<B>> {
@@ -30,7 +36,10 @@ pub(crate) trait Parameters<B: Backend> {
             Block::Linear(linear) => Layer::Linear(self.linear(linear)),
             Block::LayerNorm(norm) => Layer::Norm(self.scale(norm), norm.epsilon),
             Block::MaxPool(pool) => Layer::MaxPool(*pool),
-            Block::SqueezeExcite(block) => Layer::SqueezeExcite(block.convs().map(|conv| self.conv(&conv))),
+            Block::SqueezeExcite(block) => {
+                let [squeeze, excite] = block.linears();
+                Layer::SqueezeExcite([self.linear(&squeeze), self.excite(&excite)])
+            }
             Block::Attention(attention) => Layer::Attention(Box::new(self.heads(attention))),
             Block::Residual(residual) => Layer::Residual {
                 body: self.layers(&residual.body),

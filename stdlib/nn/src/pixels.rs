@@ -3,6 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::Precision;
 use crate::operations::Operations;
 
 /// What becomes of the values of pixels, `(value / 255 - mean) / std`, a number for each channel.
@@ -21,16 +22,17 @@ pub(crate) fn images<B: Operations>(
     pixels: &[u8],
     shape: [usize; 3],
     scale: &PixelScale,
+    precision: Precision,
     device: &B::Device,
 ) -> Tensor<B, 4> {
-    let words: Vec<i32> = pixels
-        .chunks(4)
-        .map(|bytes| bytes.iter().rev().fold(0, |word: u32, byte| word << 8 | u32::from(*byte)) as i32)
-        .collect();
+    let (whole, rest) = pixels.as_chunks();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = whole.iter().chain((!rest.is_empty()).then_some(&last));
+    let words: Vec<i32> = words.map(|bytes| i32::from_le_bytes(*bytes)).collect();
     let length = words.len();
-    let channel = |of: [f32; 3]| Tensor::from_data(TensorData::new(of.to_vec(), [1, 3, 1, 1]), device);
     let mut words = TensorData::new(words, [length]);
     // From pinned memory a GPU fetches them itself; from any other the driver copies them while launches wait.
     B::staging(std::iter::once(&mut words), device);
-    B::images(Tensor::from_data(words, device), shape, [channel(scale.mean), channel(scale.std)])
+    B::images(Tensor::from_data(words, device), shape, [scale.mean, scale.std], precision.numbers())
 }

@@ -1,6 +1,7 @@
 //! How exactly a network computes.
 
-use burn::tensor::FloatDType;
+use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
 /// The numbers that weights and maps are kept in, and those that are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +24,14 @@ impl Precision {
             Self::F32 | Self::Tf32 => FloatDType::F32,
             Self::F16 => FloatDType::F16,
             Self::Bf16 => FloatDType::BF16,
+        }
+    }
+
+    /// Numbers of `f32` as maps are kept.
+    pub(crate) fn round<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
+        match self.numbers() {
+            FloatDType::F32 => tensor,
+            numbers => tensor.cast(numbers),
         }
     }
 }

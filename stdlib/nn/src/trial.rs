@@ -64,13 +64,14 @@ impl Trial {
     /// # Errors
     /// When the device fails, or its memory is too small.
     pub fn time(&self, device: ComputeDevice, precision: Precision, times: usize) -> Result<Duration, DeviceFailure> {
-        work(Timing { trial: *self, products: device.products(precision), times }, device, precision)
+        work(Timing { trial: *self, products: device.products(precision), precision, times }, device)
     }
 }
 
 struct Timing {
     trial: Trial,
     products: Products,
+    precision: Precision,
     times: usize,
 }
 
@@ -79,7 +80,7 @@ impl Work for Timing {
 
     fn on<B: Operations>(self, device: &B::Device) -> Self::Out {
         let moment = Moment::now();
-        let run = operation::<B>(&self.trial, self.products, device);
+        let run = operation::<B>(&self.trial, self.products, self.precision, device);
         let wait = || {
             B::sync(device).map_err(|error| moment.failure(&format!("{error:?}")))?;
             moment.check()
@@ -95,10 +96,16 @@ impl Work for Timing {
 }
 
 /// The operation on numbers of chance, laid out as they are within a network.
-fn operation<B: Operations>(trial: &Trial, products: Products, device: &B::Device) -> Box<dyn Fn()> {
+fn operation<B: Operations>(
+    trial: &Trial,
+    products: Products,
+    precision: Precision,
+    device: &B::Device,
+) -> Box<dyn Fn()> {
     let Trial { operation, count, channels, outputs, side, kernel, stride } = *trial;
     let window = Window { kernel: [kernel; 2], stride: [stride; 2], padding: [kernel / 2; 2] };
-    let numbers = |shape: [usize; 4]| Tensor::<B, 4>::random(shape, Distribution::Uniform(-1.0, 1.0), device);
+    let numbers =
+        |shape: [usize; 4]| precision.round(Tensor::<B, 4>::random(shape, Distribution::Uniform(-1.0, 1.0), device));
     let maps = |channels: usize, side: usize| numbers([count, side, side, channels]).permute([0, 3, 1, 2]);
     let x = maps(channels, side);
     let [behind, _] = window.output([side, side]);

@@ -4,10 +4,9 @@
 use burn::backend::Wgpu;
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
-use burn::tensor::{bf16, f16};
 
+use crate::ComputeDevice;
 use crate::operations::Operations;
-use crate::{ComputeDevice, Precision};
 
 /// Something to be done on a device.
 pub(crate) trait Work {
@@ -18,26 +17,15 @@ pub(crate) trait Work {
     fn on<B: Operations>(self, device: &B::Device) -> Self::Out;
 }
 
-/// Does something on a device, with maps in such numbers. The CPU computes in `f32` alone.
-pub(crate) fn work<W: Work>(work: W, device: ComputeDevice, precision: Precision) -> W::Out {
+/// Does something on a device.
+///
+/// Maps in other numbers than `f32` are cast: a backend of such numbers would make those of all that uses its device
+/// afterwards the same.
+pub(crate) fn work<W: Work>(work: W, device: ComputeDevice) -> W::Out {
     match device {
         ComputeDevice::Cpu => work.on::<Flex>(&Default::default()),
-        ComputeDevice::Cuda(number) => {
-            let device = CudaDevice::new(number);
-            match precision {
-                Precision::F32 | Precision::Tf32 => work.on::<Cuda>(&device),
-                Precision::F16 => work.on::<Cuda<f16>>(&device),
-                Precision::Bf16 => work.on::<Cuda<bf16>>(&device),
-            }
-        }
+        ComputeDevice::Cuda(number) => work.on::<Cuda>(&CudaDevice::new(number)),
         #[cfg(feature = "wgpu")]
-        ComputeDevice::Wgpu(adapter) => {
-            let device = adapter.device();
-            match precision {
-                Precision::F32 | Precision::Tf32 => work.on::<Wgpu>(&device),
-                Precision::F16 => work.on::<Wgpu<f16>>(&device),
-                Precision::Bf16 => work.on::<Wgpu<bf16>>(&device),
-            }
-        }
+        ComputeDevice::Wgpu(adapter) => work.on::<Wgpu>(&adapter.device()),
     }
 }

@@ -1,13 +1,13 @@
 //! Operations on GPUs: the kernels of `pipe-gpu`.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Int, Tensor, TensorPrimitive};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use pipe_gpu::{AdamWStep, Norm, Products, SgdStep, Window};
 use pipe_network::Activation;
 
-use super::{BatchNorm, Fused, Operations};
+use super::{BatchNorm, Dense, Fused, Operations};
 
 impl<R, F, I, B> Operations for CubeBackend<R, F, I, B>
 where
@@ -20,9 +20,10 @@ where
     fn images(
         words: Tensor<Self, 1, Int>,
         shape: [usize; 3],
-        [mean, deviation]: [Tensor<Self, 4>; 2],
+        normalize: [[f32; 3]; 2],
+        numbers: FloatDType,
     ) -> Tensor<Self, 4> {
-        tensor(pipe_gpu::images(words.into_primitive(), shape, cube(mean), cube(deviation), F::dtype()))
+        tensor(pipe_gpu::images(words.into_primitive(), shape, normalize, numbers.into()))
     }
 
     fn shift(x: Tensor<Self, 4>, bias: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
@@ -52,6 +53,10 @@ where
 
     fn average(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
         tensor(pipe_gpu::average(cube(x)))
+    }
+
+    fn gate(x: Tensor<Self, 4>, squeeze: &Dense<Self>, excite: &Dense<Self>) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::gate(cube(x), [squeeze, excite].map(dense), squeeze.products))
     }
 
     fn moments(x: Tensor<Self, 4>) -> (Tensor<Self, 4>, Tensor<Self, 4>) {
@@ -169,6 +174,13 @@ where
     B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
 {
     pipe_gpu::Fused { gate: gate.map(cube), bias: Some(cube(bias)), rest: rest.map(cube), activation }
+}
+
+fn dense<R: CubeRuntime, B>(Dense { weight, bias, activation, .. }: &Dense<B>) -> pipe_gpu::Dense<R>
+where
+    B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    pipe_gpu::Dense { weight: cube(weight.clone()), bias: cube(bias.clone()), activation: *activation }
 }
 
 fn norm_of<R, F, I, B>(norm: &BatchNorm<CubeBackend<R, F, I, B>>) -> Norm<R>

@@ -1,5 +1,7 @@
 //! Operations on a backend that differentiates.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -8,7 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::{FloatDType, Int, Tensor, TensorPrimitive};
 use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
@@ -18,9 +20,10 @@ impl<B: Operations, C: CheckpointStrategy> Operations for Autodiff<B, C> {
     fn images(
         words: Tensor<Self, 1, Int>,
         shape: [usize; 3],
-        [mean, deviation]: [Tensor<Self, 4>; 2],
+        normalize: [[f32; 3]; 2],
+        numbers: FloatDType,
     ) -> Tensor<Self, 4> {
-        Tensor::from_inner(B::images(words.inner(), shape, [mean.inner(), deviation.inner()]))
+        Tensor::from_inner(B::images(words.inner(), shape, normalize, numbers))
     }
 
     fn activate(x: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
@@ -43,6 +46,18 @@ impl<B: Operations, C: CheckpointStrategy> Operations for Autodiff<B, C> {
         tensor(match Shift.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((x.primitive, bias.primitive, activation), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
+        })
+    }
+
+    fn fork(x: Tensor<Self, 4>) -> [Tensor<Self, 4>; 2] {
+        let x = x.into_primitive().tensor();
+        let first = Arc::new(Mutex::new(None));
+        [(); 2].map(|()| {
+            let out = x.primitive.clone();
+            tensor(match Fork.prepare::<C>([x.node.clone()]).compute_bound().stateful() {
+                OpsKind::Tracked(prepared) => prepared.finish(Arc::clone(&first), out),
+                OpsKind::UnTracked(prepared) => prepared.finish(out),
+            })
         })
     }
 
@@ -143,6 +158,27 @@ impl<B: Operations> Backward<B, 1> for Activate {
         let (x, activation) = ops.state;
         if let [Some(parent)] = ops.parents {
             gradients.register::<B>(parent.id, primitive(B::activate_backward(tensor(x), gradient, activation)));
+        }
+    }
+}
+
+/// One of two that take the same maps.
+#[derive(Debug)]
+struct Fork;
+
+impl<B: Operations> Backward<B, 1> for Fork {
+    /// The gradient of the one whose turn came first.
+    type State = Arc<Mutex<Option<FloatTensor<B>>>>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let mut first = ops.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match (first.take(), ops.parents) {
+            (Some(first), [Some(parent)]) => {
+                let sum = B::add(tensor(first), tensor(gradient), Activation::Identity);
+                gradients.register::<B>(parent.id, primitive(sum));
+            }
+            _ => *first = Some(gradient),
         }
     }
 }

@@ -51,14 +51,33 @@ pub(crate) struct Fused<B: Backend> {
     pub(crate) activation: Activation,
 }
 
+/// A dense layer: a convolution of each place alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Dense<B: Backend> {
+    pub(crate) weight: Tensor<B, 4>,
+    /// `[1, outputs, 1, 1]`.
+    pub(crate) bias: Tensor<B, 4>,
+    pub(crate) activation: Activation,
+    pub(crate) products: Products,
+}
+
+impl<B: Operations> Dense<B> {
+    pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
+        let fused = Fused { gate: None, bias: self.bias.clone(), rest: None, activation: self.activation };
+        B::convolve_fused(x, self.weight.clone(), window, self.products, fused)
+    }
+}
+
 /// Operations over maps `[count, channels, height, width]`, and how they pass gradients back.
 pub(crate) trait Operations: Backend {
     /// Maps of pixels whose bytes lie four in each whole number, the first in the lowest, normalised with
-    /// mean and standard deviation, `[1, 3, 1, 1]`.
+    /// mean and standard deviation, a number for each channel, in such numbers.
     fn images(
         words: Tensor<Self, 1, Int>,
         [count, height, width]: [usize; 3],
-        [mean, deviation]: [Tensor<Self, 4>; 2],
+        normalize: [[f32; 3]; 2],
+        numbers: FloatDType,
     ) -> Tensor<Self, 4> {
         let ([length], device) = (words.dims(), words.device());
         let words = words.reshape([length, 1]).expand([length, 4]);
@@ -67,7 +86,9 @@ pub(crate) trait Operations: Backend {
         let bytes = words.bitwise_right_shift(shifts.expand([length, 4])).bitwise_and_scalar(byte);
         let values = bytes.reshape([4 * length]).narrow(0, 0, count * height * width * 3).float();
         let values = values.reshape([count, height, width, 3]).permute([0, 3, 1, 2]);
-        (values / 255.0 - mean) / deviation
+        let [mean, deviation] =
+            normalize.map(|of| Tensor::from_data(TensorData::new(of.to_vec(), [1, 3, 1, 1]), &device));
+        ((values / 255.0 - mean) / deviation).cast(numbers)
     }
 
     /// An elementwise function.
@@ -87,6 +108,12 @@ pub(crate) trait Operations: Backend {
     /// A summand for each channel, `[1, channels, 1, 1]`, and the activation behind it.
     fn shift(x: Tensor<Self, 4>, bias: Tensor<Self, 4>, activation: Activation) -> Tensor<Self, 4> {
         Self::activate(x + bias, activation)
+    }
+
+    /// The same maps for two that take them. Where gradients are wanted theirs are added by [`Operations::add`]:
+    /// Burn would add them number by number in the order of their names, not of their places in memory.
+    fn fork(x: Tensor<Self, 4>) -> [Tensor<Self, 4>; 2] {
+        [x.clone(), x]
     }
 
     /// The sum of two maps, and the activation behind it.
@@ -119,6 +146,11 @@ pub(crate) trait Operations: Backend {
     fn average(x: Tensor<Self, 4>) -> Tensor<Self, 4> {
         let [count, channels, height, width] = x.dims();
         x.reshape([count, channels, height * width]).mean_dim(2).reshape([count, channels, 1, 1])
+    }
+
+    /// What two dense layers make of the mean over height and width: the weights of squeeze-and-excitation.
+    fn gate(x: Tensor<Self, 4>, squeeze: &Dense<Self>, excite: &Dense<Self>) -> Tensor<Self, 4> {
+        excite.apply(squeeze.apply(Self::average(x)))
     }
 
     /// Mean and variance of each channel, `[1, channels, 1, 1]` in `f32`.

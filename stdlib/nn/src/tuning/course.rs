@@ -133,14 +133,14 @@ impl<B: Operations> Course<B> {
             products: self.products,
         };
         let images = match part.images {
-            Images::Pixels(pixels) => pixels::images(pixels, part.size, &self.scale, device),
+            Images::Pixels(pixels) => pixels::images(pixels, part.size, &self.scale, self.tuning.precision, device),
             Images::Maps(maps) => {
                 let [_, height, width] = part.size;
                 let shape = [count, height, width, maps.len() / (count * height * width)];
-                Tensor::<A<B>, 4>::from_data(TensorData::new(maps.to_vec(), shape), device).permute([0, 3, 1, 2])
+                let maps = Tensor::<A<B>, 4>::from_data(TensorData::new(maps.to_vec(), shape), device);
+                live.rounded(maps.permute([0, 3, 1, 2]))
             }
         };
-        let images = live.rounded(images);
         let trunk = apply(&live.layers(&self.network.trunk), images);
         let features = apply(&live.layers(&self.network.head), trunk);
         let features = features.cast(FloatDType::F32).reshape([count, self.features]);
@@ -193,10 +193,7 @@ impl<B: Operations> Live<'_, B> {
 
     /// As the numbers of maps.
     fn rounded<const D: usize>(&self, tensor: Tensor<Autodiff<B>, D>) -> Tensor<Autodiff<B>, D> {
-        match self.precision.numbers() {
-            FloatDType::F32 => tensor,
-            numbers => tensor.cast(numbers),
-        }
+        self.precision.round(tensor)
     }
 
     /// Where a norm notes the statistics that it uses; `None` where it keeps those that it came with, as

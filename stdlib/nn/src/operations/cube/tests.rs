@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, bf16, f16};
+use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
-use pipe_network::Activation;
+use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Padding, Weights};
 
 use super::{cube, fused, tensor};
-use crate::ComputeDevice;
-use crate::operations::{BatchNorm, Fused, Operations};
+use crate::operations::{BatchNorm, Dense, Fused, Operations};
+use crate::{Backbone, ComputeDevice, PixelScale, Precision};
 
 const FUNCTIONS: [Activation; 8] = [
     Activation::Identity,
@@ -149,7 +149,9 @@ impl Case for Weigh {
         let x = || maps::<B, 4>(8, shape, device);
         let weights = || maps::<B, 4>(9, [count, channels, 1, 1], device);
         let back = B::weigh_backward(x(), weights(), maps(10, shape, device));
-        [vec![B::weigh(x(), weights()), B::average(x())], back.to_vec()].concat()
+        let spread = || B::average_backward(weights(), [shape[2], shape[3]]);
+        let sums = [B::add(x(), spread(), Activation::Silu), B::add(spread(), x(), Activation::Identity)];
+        [vec![B::weigh(x(), weights()), B::average(x())], back.to_vec(), sums.to_vec()].concat()
     }
 }
 
@@ -158,6 +160,35 @@ fn means_and_weights() {
     for shape in SHAPES {
         check("weigh", &Weigh(shape));
     }
+}
+
+/// Maps, and how many numbers are between the layers.
+struct Gate([usize; 4], usize);
+
+impl Case for Gate {
+    fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
+        let Self(shape @ [_, channels, ..], between) = *self;
+        let dense = |seed, inputs, outputs, activation| Dense {
+            weight: maps::<B, 4>(seed, [outputs, inputs, 1, 1], device),
+            bias: maps(seed + 1, [1, outputs, 1, 1], device),
+            activation,
+            products: Products::Plain,
+        };
+        let squeeze = dense(33, channels, between, Activation::Silu);
+        vec![B::gate(maps(37, shape, device), &squeeze, &dense(35, between, channels, Activation::HardSigmoid))]
+    }
+}
+
+#[test]
+fn squeeze_and_excitation() {
+    for shape in SHAPES {
+        check("gate", &Gate(shape, 2));
+    }
+    // More numbers than there are threads for them at once, and places that several cubes add up.
+    check("gate, wide", &Gate([3, 72, 5, 4], 45));
+    check("gate, many places", &Gate([2, 12, 47, 31], 9));
+    // More of them than the threads of a cube can share.
+    check("gate, too wide", &Gate([2, 24, 3, 3], 3000));
 }
 
 struct Depthwise([usize; 4], Window);
@@ -227,14 +258,17 @@ fn convolutions() {
     // As many places as take several products for the gradient of the weight.
     check("convolution 1, many places", &plain([4, 4, 48, 48], 8, ONE));
     let three = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
-    check("convolution 3 /2", &plain([2, 3, 13, 10], 8, three));
+    check("convolution 3 /2", &plain([2, 6, 13, 10], 8, three));
+    check("convolution 3 /2, few channels", &plain([2, 3, 13, 10], 8, three));
+    check("convolution 3 /2, few channels, wide", &plain([1, 3, 6, 51], 6, three));
+    check("convolution 3, one channel", &plain([2, 1, 5, 9], 3, Window { stride: [1, 1], ..three }));
     check("convolution 1 /2", &plain(SHAPES[1], 4, Window { stride: [2, 2], ..ONE }));
     for shape in [SHAPES[0], SHAPES[1], [3, 40, 7, 5]] {
         check_cuda(2e-5, "convolution 1, exact", &Convolve(shape, 24, ONE, Products::Exact));
         check_cuda(4e-3, "convolution 1, rounded", &Convolve(shape, 24, ONE, Products::Rounded));
     }
-    check_cuda(2e-5, "convolution 3 /2, exact", &Convolve([2, 3, 13, 10], 8, three, Products::Exact));
-    check_cuda(4e-3, "convolution 3 /2, rounded", &Convolve([2, 3, 13, 10], 8, three, Products::Rounded));
+    check_cuda(2e-5, "convolution 3 /2, exact", &Convolve([2, 6, 13, 10], 8, three, Products::Exact));
+    check_cuda(4e-3, "convolution 3 /2, rounded", &Convolve([2, 6, 13, 10], 8, three, Products::Rounded));
 }
 
 /// Groups, rows, inner numbers and columns.
@@ -305,9 +339,12 @@ where
 }
 
 /// Holds each kernel that can against the CPU, `most` for those that round; gives their names.
-fn check_each<B: Kernels>(most: [f32; 2], sizes: Sizes, device: &B::Device) -> Vec<&'static str> {
+fn check_each<B: Kernels>(most: [f32; 2], precision: Precision, sizes: Sizes, device: &B::Device) -> Vec<&'static str> {
     let expected = expected(sizes);
-    let ([left, right], along) = factors::<B>(sizes, device);
+    let (factors, Fused { gate, bias, rest, activation }) = factors::<B>(sizes, device);
+    let [left, right] = factors.map(|factor| precision.round(factor));
+    let [gate, rest] = [gate, rest].map(|maps| maps.map(|maps| precision.round(maps)));
+    let along = Fused { gate, bias: precision.round(bias), rest, activation };
     let all = B::each(left, right, along);
     let names = all.iter().map(|(name, _)| *name).collect();
     for (name, out) in all {
@@ -327,9 +364,9 @@ fn each_kernel_for_products() {
             let device = CudaDevice::new(0);
             let mut ran = [const { BTreeSet::new() }; 3];
             for sizes in sizes {
-                ran[0].extend(check_each::<Cuda>([2e-5, 2e-3], sizes, &device));
-                ran[1].extend(check_each::<Cuda<bf16>>([2e-2, 2e-2], sizes, &device));
-                ran[2].extend(check_each::<Cuda<f16>>([4e-3, 4e-3], sizes, &device));
+                ran[0].extend(check_each::<Cuda>([2e-5, 2e-3], Precision::F32, sizes, &device));
+                ran[1].extend(check_each::<Cuda>([2e-2, 2e-2], Precision::Bf16, sizes, &device));
+                ran[2].extend(check_each::<Cuda>([4e-3, 4e-3], Precision::F16, sizes, &device));
             }
             assert!(ran.iter().all(|names| names.len() == 7), "{ran:?}");
         }
@@ -339,7 +376,7 @@ fn each_kernel_for_products() {
     match ComputeDevice::wgpu(0) {
         Ok(ComputeDevice::Wgpu(adapter)) => {
             // Programs that play a GPU compile each kernel for minutes.
-            check_each::<burn::backend::Wgpu>([2e-5, 2e-3], sizes[2], &adapter.device());
+            check_each::<burn::backend::Wgpu>([2e-5, 2e-3], Precision::F32, sizes[2], &adapter.device());
         }
         _ => eprintln!("SKIPPED: no GPU is known to Vulkan or Metal"),
     }
@@ -372,11 +409,69 @@ impl Case for Pixels {
         let scale = crate::PixelScale { mean: [0.5, 0.25, 0.125], std: [0.5, 1.0, 2.0] };
         // Not a whole number of words.
         let bytes: Vec<u8> = (0..2 * 3 * 5 * 3).map(|at| (at * 37 % 256) as u8).collect();
-        vec![crate::pixels::images::<B>(&bytes, [2, 3, 5], &scale, device)]
+        vec![crate::pixels::images::<B>(&bytes, [2, 3, 5], &scale, Precision::F32, device)]
     }
 }
 
 #[test]
 fn pixels_become_numbers() {
     check("pixels", &Pixels);
+}
+
+/// A device has its numbers from what uses it first, as far as Burn is concerned.
+#[test]
+fn the_numbers_of_one_network_are_not_those_of_the_next() {
+    let Ok(cuda) = ComputeDevice::cuda(0) else {
+        eprintln!("SKIPPED: no GPU of NVIDIA's");
+        return;
+    };
+    let conv = Conv {
+        name: "conv".to_owned(),
+        inputs: 3,
+        outputs: 8,
+        kernel: 3,
+        stride: 2,
+        padding: Padding::Each(1),
+        groups: 1,
+        norm: None,
+        activation: Activation::Silu,
+    };
+    let network = Network {
+        name: "tiny".to_owned(),
+        input_size: 8,
+        trunk: vec![Block::Conv(conv.clone())],
+        units: vec![1],
+        head: vec![Block::Mean],
+        features: 8,
+        classifier: Classifier::Linear(Linear {
+            name: "classifier".to_owned(),
+            inputs: 8,
+            outputs: 2,
+            activation: Activation::Identity,
+        }),
+    };
+    let mut weights = Weights::default();
+    weights.insert("conv.weight", &conv.weight_shape(), (0..216).map(|at| (at * 37 % 101) as f32 / 101.0).collect());
+    weights.insert("conv.bias", &[8], vec![0.1; 8]);
+    let pixels: Vec<u8> = (0..2 * 8 * 8 * 3).map(|at| (at * 41 % 256) as u8).collect();
+    let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
+    let features = |device, precision| {
+        let backbone = Backbone::new(&network, &weights, device, precision);
+        backbone.features_of_pixels(&pixels, [2, 8, 8], &scale).unwrap()
+    };
+    let expected = features(ComputeDevice::Cpu, Precision::F32);
+    let off = |precision| {
+        let found = features(cuda, precision);
+        expected.iter().zip(found).map(|(expected, found)| ((expected - found) / expected).abs()).fold(0.0, f32::max)
+    };
+    for (precision, least, most) in [
+        (Precision::Bf16, 1e-4, 3e-2),
+        (Precision::F32, 0.0, 1e-5),
+        (Precision::F16, 1e-5, 4e-3),
+        (Precision::F32, 0.0, 1e-5),
+        (Precision::Bf16, 1e-4, 3e-2),
+    ] {
+        let off = off(precision);
+        assert!((least..most).contains(&off), "{precision:?} is off by {off}");
+    }
 }
