@@ -120,7 +120,8 @@ fn assert_moved(counts: &str) {
     assert!(pixels.len() >= 2, "{counts}");
     for line in pixels {
         let bytes = 4 * 32 * 32 * 3;
-        assert_eq!(32 * of(&line, "different_read"), bytes);
+        // Sizes and colours are read too.
+        assert!((bytes..bytes + 256).contains(&(32 * of(&line, "different_read"))), "{line:?}");
         assert_eq!(32 * of(&line, "different_written"), bytes * size_of::<f32>());
         assert!(of(&line, "threads_ran") <= 32 * of(&line, "instructions"), "{line:?}");
     }

@@ -69,6 +69,7 @@ static uint64_t different(size_t from) {
 void print_counts(const struct kernel *k, const uint32_t grid[3], const uint32_t block[3], const struct counts *c) {
     FILE *file = fopen(path, "a");
     if (!file) return;
+    fseek(file, 0, SEEK_END);
     if (!ftell(file))
         fprintf(file, "kernel\tblocks\tthreads\tinstructions\tthreads_ran\treads\tpieces_read\tdifferent_read\t"
                       "writes\tpieces_written\tdifferent_written\n");

@@ -269,7 +269,9 @@ void store(struct warp *w, const struct instruction *i, uint32_t m) {
 
 // `cp.async`, done at once; what is beyond the source's size becomes 0.
 void copy(struct warp *w, const struct instruction *i, uint32_t m) {
-    if (counts_are_wanted()) count_access(w, WIDE(1), m, 16, false);
+    uint32_t reading = 0;
+    for (int l = 0; l < LANES; l++) reading |= (uint32_t)(i->count < 4 || WORD(3)[l]) << l;
+    if (counts_are_wanted()) count_access(w, WIDE(1), m & reading, 16, false);
     for (int l = 0; l < LANES; l++) {
         if (!(m >> l & 1)) continue;
         unsigned char *to = address(w, i, 0, l);

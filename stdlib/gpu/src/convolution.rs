@@ -14,7 +14,7 @@ use crate::columns::{gather, spread};
 use crate::fused::Fused;
 use crate::line::sum;
 use crate::maps::{Maps, tight};
-use crate::narrow::{is_narrow, narrow};
+use crate::narrow::{has_few_channels, is_narrow, narrow};
 use crate::product::{Products, fused_product, product};
 use crate::sums::total;
 use crate::tried::{Trial, card, one_at_a_time};
@@ -92,7 +92,7 @@ pub fn convolve_backward<R: CubeRuntime>(
 ) -> [Option<CubeTensor<R>>; 2] {
     let shape = weight.meta.shape().clone();
     // Burn's kernel for the gradient of a first convolution's weight goes along all places on a few threads.
-    if !is_product(&x, window, products) && !is_narrow(&weight) {
+    if !is_product(&x, window, products) && !has_few_channels(&weight) {
         let (input, strategy, options) = (x.meta.shape().clone(), ConvStrategy::default, || options(window));
         let [to_maps, to_weight] = ["maps", "weight"].map(|what| trial(&x, what, shape.dims(), window));
         let of_x = || conv_data_backward(gradient.clone(), weight, input, options(), strategy());

@@ -65,7 +65,7 @@ fn sigmoid<N: Size>(z: Vector<f32, N>) -> Vector<f32, N> {
     logistic::<N>(Vector::new(1.0), z)
 }
 
-/// `x * sigmoid(z)`, to about a millionth of itself: CUDA's `__expf` and `__fdividef` take a few instructions, where
+/// `x * sigmoid(z)`, to some millionths of itself: CUDA's `__expf` and `__fdividef` take a few instructions, where
 /// what they are for otherwise takes most of a kernel's. They have NaN and infinity as they are, though the flags
 /// that ask for them allow otherwise.
 #[cube(

@@ -2,6 +2,7 @@
 //! far too small for a product of matrices to keep a GPU busy.
 
 use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::cast;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use pipe_network::Activation;
@@ -33,7 +34,7 @@ pub struct Dense<R: CubeRuntime> {
     pub activation: Activation,
 }
 
-/// What is shared by the threads of a cube; more than there may be, so that sizes alike have one kernel.
+/// What the threads of a cube share: room for as much or more, so that one kernel serves several sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Room {
     lanes: usize,
@@ -137,10 +138,10 @@ pub fn gate<R: CubeRuntime>(x: CubeTensor<R>, [squeeze, excite]: [Dense<R>; 2], 
         CubeDim::new_1d(THREADS as u32),
         vector,
         sums.into_array_arg(),
-        tight(squeeze.weight).into_array_arg(),
+        tight(cast(squeeze.weight, numbers)).into_array_arg(),
         tight(squeeze.bias).into_array_arg(),
-        outputs_last(excite.weight).into_array_arg(),
-        tight(excite.bias).into_array_arg(),
+        outputs_last(cast(excite.weight, numbers)).into_array_arg(),
+        tight(cast(excite.bias, of_bias)).into_array_arg(),
         out.clone().into_array_arg(),
         chunks,
         maps.lanes(),

@@ -7,7 +7,7 @@ use pipe_network::Activation;
 
 use crate::function::{activate, slope};
 use crate::launch::threads;
-use crate::maps::{Maps, exact, spread};
+use crate::maps::{Maps, exact, same_at_all_places};
 use crate::sums::{Over, sums};
 
 #[cube(launch)]
@@ -79,7 +79,7 @@ pub fn shift_onto<R: CubeRuntime>(
 /// `activation(x + rest)`, both of one shape. One of them may repeat a number at all places of a map, as the gradient
 /// of a mean does.
 pub fn add<R: CubeRuntime>(x: CubeTensor<R>, rest: CubeTensor<R>, activation: Activation) -> CubeTensor<R> {
-    let (x, rest) = if spread(&x).is_some() { (rest, x) } else { (x, rest) };
+    let (x, rest) = if same_at_all_places(&x).is_some() { (rest, x) } else { (x, rest) };
     sum(x, None, Some(rest), activation)
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn sum<R: CubeRuntime>(
     let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
     let (cubes, cube) = threads(&x.tensor, vectors);
     let (lanes, image) = (x.lanes(), x.lanes() * x.places());
-    let repeated = rest.as_ref().and_then(spread);
+    let repeated = rest.as_ref().and_then(same_at_all_places);
     let is_spread = repeated.is_some();
     let rest = repeated.or_else(|| rest.map(|rest| Maps::of(rest).tensor));
     shift_kernel::launch::<R>(

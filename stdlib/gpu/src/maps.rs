@@ -95,7 +95,7 @@ pub(crate) fn exact<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
 }
 
 /// The numbers of maps `[count, channels, height, width]` that have the same at all places: `[count, channels, 1, 1]`.
-pub(crate) fn spread<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Option<CubeTensor<R>> {
+pub(crate) fn same_at_all_places<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Option<CubeTensor<R>> {
     let [count, channels, height, width]: [usize; 4] = tensor.meta.shape().dims();
     let mut sides = [height, width].into_iter().zip(&tensor.meta.strides()[2..]);
     if height * width == 1 || !sides.all(|(length, stride)| length == 1 || *stride == 0) {

@@ -15,13 +15,18 @@ use crate::launch::threads;
 use crate::maps::{Maps, outputs_last, tight, vector};
 use crate::tile::{Tile, read_column, read_row};
 
-/// Numbers below a place, at most: what a thread can keep of the weight.
+/// Numbers below a place, at most: a thread goes through all of them for each of its outputs.
 const FEW: usize = 32;
 
-/// Whether it is for a convolution: `weight` is `[outputs, inputs, height, width]`.
+/// Whether a convolution takes maps of few channels: `weight` is `[outputs, inputs, height, width]`.
+pub(crate) fn has_few_channels<R: CubeRuntime>(weight: &CubeTensor<R>) -> bool {
+    weight.meta.shape()[1] < 4
+}
+
+/// Whether [`narrow`] is for it.
 pub(crate) fn is_narrow<R: CubeRuntime>(weight: &CubeTensor<R>) -> bool {
     let [_, inputs, height, width]: [usize; 4] = weight.meta.shape().dims();
-    inputs < 4 && inputs * height * width <= FEW
+    has_few_channels(weight) && inputs * height * width <= FEW
 }
 
 #[cube(launch)]

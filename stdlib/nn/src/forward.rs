@@ -122,7 +122,8 @@ impl<B: Backend> Parameters<B> for Frozen<'_, B> {
     fn conv(&self, conv: &Conv) -> Convolution<B> {
         let Folded { weight, bias } = Folded::conv(conv, self.weights);
         let weight = self.numbers(weight, conv.weight_shape());
-        let weight = if conv.is_depthwise() { outputs_last(weight) } else { weight };
+        let is_small = conv.is_depthwise() || conv.inputs < 4;
+        let weight = if is_small { outputs_last(weight) } else { weight };
         let bias = self.numbers(bias, [1, conv.outputs, 1, 1]);
         Convolution { conv: conv.clone(), weight, after: After::Shift(bias), products: self.products }
     }
@@ -132,6 +133,7 @@ impl<B: Backend> Parameters<B> for Frozen<'_, B> {
 /// `[height, width, inputs, outputs]`, so that no pass has to lay it out anew.
 fn outputs_last<B: Backend>(weight: Tensor<B, 4>) -> Tensor<B, 4> {
     let [outputs, inputs, height, width] = weight.dims();
+    // One side, so that they are laid out anew, and without gaps.
     let numbers = weight.permute([2, 3, 1, 0]).reshape([height * width * inputs * outputs]);
     numbers.reshape([height, width, inputs, outputs]).permute([3, 2, 0, 1])
 }

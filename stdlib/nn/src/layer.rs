@@ -6,7 +6,6 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::max_pool2d;
-use burn::tensor::ops::PadMode;
 use pipe_gpu::{Products, Window};
 use pipe_network::{Activation, Conv, MaxPool, Norm};
 
@@ -138,13 +137,18 @@ impl<B: Operations> Convolution<B> {
         let [_, _, height, width] = x.dims();
         let ((top, bottom), (left, right)) = (conv.padding_of(height), conv.padding_of(width));
         let is_even = top == bottom && left == right;
-        let (x, padding) = if is_even {
-            (x, [top, left])
-        } else {
-            (x.pad((left, right, top, bottom), PadMode::Constant(0.0)), [0, 0])
-        };
+        let (x, padding) = if is_even { (x, [top, left]) } else { (padded(x, [top, bottom], [left, right]), [0, 0]) };
         (x, Window { kernel: [conv.kernel; 2], stride: [conv.stride; 2], padding })
     }
+}
+
+/// Maps with zeros around them, in the numbers that they have: those of Burn's `pad` are the device's.
+fn padded<B: Backend>(x: Tensor<B, 4>, [top, bottom]: [usize; 2], [left, right]: [usize; 2]) -> Tensor<B, 4> {
+    let [count, channels, height, width] = x.dims();
+    // Channels last, as kernels for GPUs want them.
+    let shape = [count, top + height + bottom, left + width + right, channels];
+    let zeros = Tensor::zeros(shape, (&x.device(), x.dtype())).permute([0, 3, 1, 2]);
+    zeros.slice_assign([0..count, 0..channels, top..top + height, left..left + width], x)
 }
 
 /// Mean and variance of maps before a norm, without a gradient.

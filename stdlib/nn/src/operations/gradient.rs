@@ -173,12 +173,13 @@ impl<B: Operations> Backward<B, 1> for Fork {
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
         let mut first = ops.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match (first.take(), ops.parents) {
-            (Some(first), [Some(parent)]) => {
+        let [Some(parent)] = ops.parents else { return };
+        match first.take() {
+            Some(first) => {
                 let sum = B::add(tensor(first), tensor(gradient), Activation::Identity);
                 gradients.register::<B>(parent.id, primitive(sum));
             }
-            _ => *first = Some(gradient),
+            None => *first = Some(gradient),
         }
     }
 }

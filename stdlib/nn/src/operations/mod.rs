@@ -111,7 +111,8 @@ pub(crate) trait Operations: Backend {
     }
 
     /// The same maps for two that take them. Where gradients are wanted theirs are added by [`Operations::add`]:
-    /// Burn would add them number by number in the order of their names, not of their places in memory.
+    /// Burn would add them number by number in the order of their names, not of their places in memory. What is
+    /// differentiated has to depend on both.
     fn fork(x: Tensor<Self, 4>) -> [Tensor<Self, 4>; 2] {
         [x.clone(), x]
     }

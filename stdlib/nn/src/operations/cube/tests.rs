@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
-use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Padding, Weights};
+use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Padding, SqueezeExcite, Weights};
 
 use super::{cube, fused, tensor};
 use crate::operations::{BatchNorm, Dense, Fused, Operations};
@@ -431,16 +431,25 @@ fn the_numbers_of_one_network_are_not_those_of_the_next() {
         outputs: 8,
         kernel: 3,
         stride: 2,
-        padding: Padding::Each(1),
+        // One more behind than before.
+        padding: Padding::Same,
         groups: 1,
         norm: None,
         activation: Activation::Silu,
     };
+    let depthwise = Conv { name: "depthwise".to_owned(), inputs: 8, stride: 1, groups: 8, ..conv.clone() };
+    let squeeze = SqueezeExcite {
+        name: "squeeze".to_owned(),
+        channels: 8,
+        squeezed: 4,
+        activation: Activation::Silu,
+        gate: Activation::Sigmoid,
+    };
     let network = Network {
         name: "tiny".to_owned(),
         input_size: 8,
-        trunk: vec![Block::Conv(conv.clone())],
-        units: vec![1],
+        trunk: vec![Block::Conv(conv.clone()), Block::Conv(depthwise), Block::SqueezeExcite(squeeze)],
+        units: vec![1; 3],
         head: vec![Block::Mean],
         features: 8,
         classifier: Classifier::Linear(Linear {
@@ -451,8 +460,14 @@ fn the_numbers_of_one_network_are_not_those_of_the_next() {
         }),
     };
     let mut weights = Weights::default();
-    weights.insert("conv.weight", &conv.weight_shape(), (0..216).map(|at| (at * 37 % 101) as f32 / 101.0).collect());
-    weights.insert("conv.bias", &[8], vec![0.1; 8]);
+    let numbers = |count: usize| (0..count).map(|at| (at * 37 % 101) as f32 / 101.0).collect::<Vec<_>>();
+    weights.insert("conv.weight", &conv.weight_shape(), numbers(216));
+    weights.insert("depthwise.weight", &[8, 1, 3, 3], numbers(72));
+    weights.insert("squeeze.fc1.weight", &[4, 8, 1, 1], numbers(32));
+    weights.insert("squeeze.fc2.weight", &[8, 4, 1, 1], numbers(32));
+    for (name, channels) in [("conv", 8), ("depthwise", 8), ("squeeze.fc1", 4), ("squeeze.fc2", 8)] {
+        weights.insert(&format!("{name}.bias"), &[channels], vec![0.1; channels]);
+    }
     let pixels: Vec<u8> = (0..2 * 8 * 8 * 3).map(|at| (at * 41 % 256) as u8).collect();
     let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
     let features = |device, precision| {
