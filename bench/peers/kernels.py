@@ -16,6 +16,7 @@ Prints microseconds for each operation, a line each. PRECISION is ``f32`` (no TF
 ``normalize``         batch norm in training, and SiLU
 ``normalize back``    its gradients
 ``weigh``             maps times their means over height and width
+``gate``              the weights of squeeze-and-excitation, with OUTPUTS numbers between its layers
 
 Elementwise chains are compiled on a GPU, as PyTorch's users would have them; gradients come from autograd.
 DEVICE other than ``cuda`` means the CPU.
@@ -84,6 +85,18 @@ def operation(name: str, channels: int, outputs: int, side: int, kernel: int, st
     weigh = compiled(lambda x: x * x.mean(dim=(2, 3), keepdim=True))
     if name == "weigh":
         return lambda: weigh(x)
+    if name == "gate":
+        (squeeze, excite), (of_squeeze, of_excite) = (
+            (numbers(outputs, channels, 1, 1), numbers(channels, outputs, 1, 1)),
+            (numbers(outputs), numbers(channels)),
+        )
+
+        def gate(x: torch.Tensor) -> torch.Tensor:
+            between = F.silu(F.conv2d(x.mean(dim=(2, 3), keepdim=True), squeeze, of_squeeze))
+            return torch.sigmoid(F.conv2d(between, excite, of_excite))
+
+        gates = compiled(gate)
+        return lambda: gates(x)
     forward, inputs = (shift, [x, bias]) if name.startswith("shift") else (norm, [x, scale, bias])
     if not name.endswith("back"):
         return lambda: forward(*inputs)

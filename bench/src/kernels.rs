@@ -56,6 +56,9 @@ const PLAIN: [[usize; 5]; 8] = [
 /// Maps between them: channels, side.
 const MAPS: [[usize; 2]; 4] = [[96, 112], [144, 56], [480, 14], [1152, 7]];
 
+/// Squeeze-and-excitation: channels, numbers between its layers, side.
+const SQUEEZED: [[usize; 3]; 4] = [[96, 4, 56], [144, 6, 56], [480, 20, 14], [1152, 48, 7]];
+
 /// An operation's name, as the script knows it, and the maps that it is done to.
 fn trials(count: usize) -> Vec<(&'static str, Trial)> {
     let trial = |operation, [channels, outputs, side, kernel, stride]: [usize; 5]| Trial {
@@ -96,6 +99,9 @@ fn trials(count: usize) -> Vec<(&'static str, Trial)> {
     for (name, operation) in of_maps {
         trials.extend(MAPS.map(|[channels, side]| (name, trial(operation, [channels, channels, side, 1, 1]))));
     }
+    trials.extend(
+        SQUEEZED.map(|[channels, squeezed, side]| ("gate", trial(Operation::Gate, [channels, squeezed, side, 1, 1]))),
+    );
     trials
 }
 

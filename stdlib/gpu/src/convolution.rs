@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeRuntime;
-use burn_cubecl::kernel::conv::{ConvStrategy, conv_data_backward, conv_forward, conv_weight_backward};
+use burn_cubecl::kernel::conv::{ConvStrategy, conv_data_backward, conv_forward};
 use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, reshape};
 use burn_cubecl::tensor::CubeTensor;
 
@@ -14,7 +14,7 @@ use crate::columns::{gather, spread};
 use crate::fused::Fused;
 use crate::line::sum;
 use crate::maps::{Maps, tight};
-use crate::narrow::{has_few_channels, is_narrow, narrow};
+use crate::narrow::{is_narrow, narrow};
 use crate::product::{Products, fused_product, product};
 use crate::sums::total;
 use crate::tried::{Trial, card, one_at_a_time};
@@ -90,40 +90,53 @@ pub fn convolve_backward<R: CubeRuntime>(
     products: Products,
     wants: [bool; 2],
 ) -> [Option<CubeTensor<R>>; 2] {
-    let shape = weight.meta.shape().clone();
-    // Burn's kernel for the gradient of a first convolution's weight goes along all places on a few threads.
-    if !is_product(&x, window, products) && !has_few_channels(&weight) {
-        let (input, strategy, options) = (x.meta.shape().clone(), ConvStrategy::default, || options(window));
-        let [to_maps, to_weight] = ["maps", "weight"].map(|what| trial(&x, what, shape.dims(), window));
-        let of_x = || conv_data_backward(gradient.clone(), weight, input, options(), strategy());
-        let of_x = wants[0].then(|| of_burn(to_maps, of_x));
-        let of_weight = || conv_weight_backward(x, gradient, shape, options(), strategy());
-        return [of_x, wants[1].then(|| of_burn(to_weight, of_weight))];
+    let shape = weight.meta.shape().dims();
+    let of_x = wants[0].then(|| maps_backward(&x, weight, gradient.clone(), window, products));
+    [of_x, wants[1].then(|| weight_backward(x, gradient, shape, window, products))]
+}
+
+fn maps_backward<R: CubeRuntime>(
+    x: &CubeTensor<R>,
+    weight: CubeTensor<R>,
+    gradient: CubeTensor<R>,
+    window: Window,
+    products: Products,
+) -> CubeTensor<R> {
+    if !is_product(x, window, products) {
+        let (input, trial) = (x.meta.shape().clone(), trial(x, "maps", weight.meta.shape().dims(), window));
+        return of_burn(trial, || {
+            conv_data_backward(gradient, weight, input, options(window), ConvStrategy::default())
+        });
     }
-    let [outputs, inputs, kernel_height, kernel_width]: [usize; 4] = shape.dims();
-    let below = inputs * kernel_height * kernel_width;
+    let [count, channels, height, width]: [usize; 4] = x.meta.shape().dims();
+    let dims = [count, height, width, channels];
+    let columns = product(Maps::of(gradient).rows(), matrix(weight), products, x.dtype);
+    match is_plain(window) {
+        true => maps(columns, dims).into_tensor(),
+        false => gather(&columns, window, dims).into_tensor(),
+    }
+}
+
+/// Always a product of what lies below each place: Burn's kernels go along all places of all images on as many cubes
+/// as the weight has tiles, which are few in a network's first layers.
+fn weight_backward<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    gradient: CubeTensor<R>,
+    [outputs, inputs, height, width]: [usize; 4],
+    window: Window,
+    products: Products,
+) -> CubeTensor<R> {
+    let below = inputs * height * width;
     let (x, gradient) = (Maps::of(x), Maps::of(gradient));
     let numbers = x.tensor.dtype;
-    let dims = [x.count, x.height, x.width, x.channels];
     let (count, places) = (gradient.count, gradient.places());
-    let gradient = gradient.rows();
-    let of_x = wants[0].then(|| {
-        let columns = product(gradient.clone(), matrix(weight), products, numbers);
-        match is_plain(window) {
-            true => maps(columns, dims).into_tensor(),
-            false => gather(&columns, window, dims).into_tensor(),
-        }
-    });
-    let of_weight = wants[1].then(|| {
-        let groups = groups(count, places);
-        let rows = count * places / groups;
-        let left = permute(reshape(gradient, Shape::new([groups, rows, outputs])), &[0, 2, 1]);
-        let right = reshape(rows_below(x, window), Shape::new([groups, rows, below]));
-        let parts = product(left, right, products, DType::F32);
-        let sum = total(parts, [1, groups, outputs * below], 1.0, numbers);
-        permute(reshape(sum, Shape::new([outputs, kernel_height, kernel_width, inputs])), &[0, 3, 1, 2])
-    });
-    [of_x, of_weight]
+    let groups = groups(count, places);
+    let rows = count * places / groups;
+    let left = permute(reshape(gradient.rows(), Shape::new([groups, rows, outputs])), &[0, 2, 1]);
+    let right = reshape(rows_below(x, window), Shape::new([groups, rows, below]));
+    let parts = product(left, right, products, DType::F32);
+    let sum = total(parts, [1, groups, outputs * below], 1.0, numbers);
+    permute(reshape(sum, Shape::new([outputs, height, width, inputs])), &[0, 3, 1, 2])
 }
 
 /// What Burn's kernels are tried for.

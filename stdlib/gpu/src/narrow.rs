@@ -18,15 +18,10 @@ use crate::tile::{Tile, read_column, read_row};
 /// Numbers below a place, at most: a thread goes through all of them for each of its outputs.
 const FEW: usize = 32;
 
-/// Whether a convolution takes maps of few channels: `weight` is `[outputs, inputs, height, width]`.
-pub(crate) fn has_few_channels<R: CubeRuntime>(weight: &CubeTensor<R>) -> bool {
-    weight.meta.shape()[1] < 4
-}
-
-/// Whether [`narrow`] is for it.
+/// Whether it is for a convolution: `weight` is `[outputs, inputs, height, width]`.
 pub(crate) fn is_narrow<R: CubeRuntime>(weight: &CubeTensor<R>) -> bool {
     let [_, inputs, height, width]: [usize; 4] = weight.meta.shape().dims();
-    has_few_channels(weight) && inputs * height * width <= FEW
+    inputs < 4 && inputs * height * width <= FEW
 }
 
 #[cube(launch)]

@@ -7,7 +7,7 @@ use pipe_gpu::{Products, Window};
 use pipe_network::Activation;
 
 use crate::failure::Moment;
-use crate::operations::{BatchNorm, Fused, Operations};
+use crate::operations::{BatchNorm, Dense, Fused, Operations};
 use crate::work::{Work, work};
 use crate::{ComputeDevice, DeviceFailure, Precision};
 
@@ -37,6 +37,8 @@ pub enum Operation {
     NormalizeBackward,
     /// The mean over height and width, and a weight for each channel of each image.
     Weigh,
+    /// The weights of squeeze-and-excitation, with as many numbers between its layers as there are outputs.
+    Gate,
 }
 
 /// An operation on maps `[count, channels, side, side]`.
@@ -163,6 +165,17 @@ fn operation<B: Operations>(
             let norm = BatchNorm { weight, bias, mean, variance, epsilon: 1e-3 };
             let gradient = maps(channels, side);
             Box::new(move || drop(B::normalize_backward(x.clone(), &norm, Activation::Silu, gradient.clone())))
+        }
+        Operation::Gate => {
+            let dense = |inputs: usize, outputs: usize, activation: Activation| Dense {
+                weight: numbers([outputs, inputs, 1, 1]),
+                bias: numbers([1, outputs, 1, 1]),
+                activation,
+                products,
+            };
+            let squeeze = dense(channels, outputs, Activation::Silu);
+            let excite = dense(outputs, channels, Activation::Sigmoid);
+            Box::new(move || drop(B::gate(x.clone(), &squeeze, &excite)))
         }
         Operation::Weigh => Box::new(move || drop(B::weigh(x.clone(), B::average(x.clone())))),
     }
