@@ -86,10 +86,8 @@ def operation(name: str, channels: int, outputs: int, side: int, kernel: int, st
     if name == "weigh":
         return lambda: weigh(x)
     if name == "gate":
-        (squeeze, excite), (of_squeeze, of_excite) = (
-            (numbers(outputs, channels, 1, 1), numbers(channels, outputs, 1, 1)),
-            (numbers(outputs), numbers(channels)),
-        )
+        squeeze, of_squeeze = numbers(outputs, channels, 1, 1), numbers(outputs)
+        excite, of_excite = numbers(channels, outputs, 1, 1), numbers(channels)
 
         def gate(x: torch.Tensor) -> torch.Tensor:
             between = F.silu(F.conv2d(x.mean(dim=(2, 3), keepdim=True), squeeze, of_squeeze))

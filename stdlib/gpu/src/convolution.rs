@@ -51,19 +51,21 @@ pub fn convolve_fused<R: CubeRuntime>(
     products: Products,
     fused: Fused<R>,
 ) -> CubeTensor<R> {
+    let is_narrow = is_narrow(&weight);
     let (x, gate) = match fused.gate {
         // A gate is for each channel, and columns have more than those.
-        Some(gate) if !is_plain(window) || is_narrow(&weight) => (weigh(x, gate), None),
+        Some(gate) if !is_plain(window) || is_narrow => (weigh(x, gate), None),
         gate => (x, gate),
     };
-    if is_narrow(&weight) {
-        return narrow(x, weight, window, Fused { gate: None, ..fused });
+    let fused = Fused { gate, ..fused };
+    if is_narrow {
+        return narrow(x, weight, window, fused);
     }
     if !is_product(&x, window, products) {
         let x = convolve(x, weight, window, products);
         return sum(x, fused.bias, fused.rest, fused.activation);
     }
-    product_of(x, weight, window, |rows, weight| fused_product(rows, weight, products, Fused { gate, ..fused }))
+    product_of(x, weight, window, |rows, weight| fused_product(rows, weight, products, fused))
 }
 
 /// A convolution as that product of the numbers below each place and the weight.
@@ -155,7 +157,7 @@ fn of_burn<R: CubeRuntime, E: Debug>(trial: Trial, run: impl FnOnce() -> Result<
 
 /// Whether the numbers below each place are a row of the maps as they lie.
 fn is_plain(window: Window) -> bool {
-    window == Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] }
+    window == Window::ONE
 }
 
 /// Whether it is computed as a product here. Burn's kernels gather rows as they go, but take the numbers

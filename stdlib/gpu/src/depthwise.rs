@@ -12,7 +12,7 @@ use crate::Window;
 use crate::function::activate;
 use crate::launch::threads;
 use crate::maps::{Maps, outputs_last, tight};
-use crate::tile::{Tile, read_column, read_row};
+use crate::tile::{Spot, Tile, read_row, spot, summand};
 
 #[cube(launch)]
 fn depthwise_kernel<F: Float, G: Float, N: Size>(
@@ -35,17 +35,8 @@ fn depthwise_kernel<F: Float, G: Float, N: Size>(
     if ABSOLUTE_POS >= units {
         terminate!();
     }
-    let lane = ABSOLUTE_POS % lanes;
-    let at = ABSOLUTE_POS / lanes;
-    let first = at % tiles * comptime![tile.places()];
-    let line = at / tiles;
-    let (image, out_y) = (line / out_height, line % out_height);
-    let start = read_column(first, tile);
-    #[comptime]
-    let summand = match bias {
-        ComptimeOption::Some(bias) => Vector::<f32, N>::cast_from(bias.read_unchecked(lane)),
-        ComptimeOption::None => Vector::<f32, N>::new(0.0),
-    };
+    let Spot { lane, image, line, row: out_y, first, start } = spot(lanes, tiles, out_height, tile);
+    let summand = summand::<G, N>(bias, lane);
     let mut sums = Array::<Vector<f32, N>>::new(comptime![tile.places()]);
     #[unroll]
     for place in 0..comptime![tile.places()] {

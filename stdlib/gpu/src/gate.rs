@@ -7,14 +7,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use pipe_network::Activation;
 
-use crate::Window;
-use crate::convolution::convolve_fused;
 use crate::function::activate;
-use crate::fused::Fused;
 use crate::maps::{Maps, empty, outputs_last, tight};
-use crate::product::Products;
-use crate::sums::parts;
-use crate::weights::average;
+use crate::sums::sums_of_chunks;
 
 /// Threads of a cube, which has an image.
 const THREADS: usize = 256;
@@ -121,15 +116,16 @@ fn gate_kernel<F: Float, G: Float, N: Size>(
     }
 }
 
-/// What two dense layers make of the mean over height and width, `[count, channels, 1, 1]`.
-pub fn gate<R: CubeRuntime>(x: CubeTensor<R>, [squeeze, excite]: [Dense<R>; 2], products: Products) -> CubeTensor<R> {
+/// What two dense layers make of the mean over height and width, `[count, channels, 1, 1]`; nothing where they have more
+/// numbers than the threads of a cube can share.
+pub fn gate<R: CubeRuntime>(x: CubeTensor<R>, [squeeze, excite]: [Dense<R>; 2]) -> Option<CubeTensor<R>> {
     let [between, ..]: [usize; 4] = squeeze.weight.meta.shape().dims();
-    let maps = Maps::of(x.clone());
+    let maps = Maps::of(x);
     let (vector, room) = (maps.vector(), Room::new(maps.lanes(), between));
-    if room.size(vector) > x.client.properties().hardware.max_shared_memory_size {
-        return layer(layer(average(x), squeeze, products), excite, products);
+    if room.size(vector) > maps.tensor.client.properties().hardware.max_shared_memory_size {
+        return None;
     }
-    let (sums, chunks) = parts(&maps);
+    let (sums, chunks) = sums_of_chunks(&maps);
     let (numbers, of_bias) = (maps.tensor.dtype, squeeze.bias.dtype);
     let out = empty(&maps.tensor, [maps.count, maps.channels, 1, 1], numbers);
     gate_kernel::launch::<R>(
@@ -152,11 +148,5 @@ pub fn gate<R: CubeRuntime>(x: CubeTensor<R>, [squeeze, excite]: [Dense<R>; 2], 
         numbers.into(),
         of_bias.into(),
     );
-    out
-}
-
-fn layer<R: CubeRuntime>(x: CubeTensor<R>, dense: Dense<R>, products: Products) -> CubeTensor<R> {
-    let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
-    let Dense { weight, bias, activation } = dense;
-    convolve_fused(x, weight, window, products, Fused { gate: None, bias: Some(bias), rest: None, activation })
+    Some(out)
 }

@@ -81,17 +81,19 @@ pub(crate) fn sums<R: CubeRuntime>(
         add_up(x, other, cut, factor, &out);
         return out;
     }
-    let parts = empty(&x.tensor, [groups, cut.chunks, x.channels], DType::F32);
-    add_up(x, other, cut, 1.0, &parts);
-    total(parts, [groups, cut.chunks, x.channels], factor, numbers)
+    total(parts(x, other, cut), [groups, cut.chunks, x.channels], factor, numbers)
 }
 
 /// The sums over the chunks of each image, `[count, chunks, channels]` in `f32`, and how many chunks there are.
-pub(crate) fn parts<R: CubeRuntime>(x: &Maps<R>) -> (CubeTensor<R>, usize) {
+pub(crate) fn sums_of_chunks<R: CubeRuntime>(x: &Maps<R>) -> (CubeTensor<R>, usize) {
     let cut = Cut::new(x.count, x.places(), x.lanes());
-    let out = empty(&x.tensor, [x.count, cut.chunks, x.channels], DType::F32);
-    add_up(x, None, cut, 1.0, &out);
-    (out, cut.chunks)
+    (parts(x, None, cut), cut.chunks)
+}
+
+fn parts<R: CubeRuntime>(x: &Maps<R>, other: Option<&Maps<R>>, cut: Cut) -> CubeTensor<R> {
+    let out = empty(&x.tensor, [cut.groups, cut.chunks, x.channels], DType::F32);
+    add_up(x, other, cut, 1.0, &out);
+    out
 }
 
 /// The sums over chunks `[groups, chunks, channels]` times `factor`: `[groups, channels, 1, 1]` in such numbers.

@@ -10,16 +10,10 @@ use crate::Window;
 use crate::launch::threads;
 use crate::maps::{Maps, empty};
 use crate::sums::total;
+use crate::tile::{Tile, read_column};
 
-/// Places of the output side by side that a thread takes at once, so that it reads what they share once.
-const TILE: usize = 8;
 /// Rows of the output that one thread adds up.
 const ROWS: usize = 8;
-
-/// The kernel's column with which a column below a tile counts for one of its places, if it does.
-fn tap(column: usize, place: usize, window: Window) -> Option<usize> {
-    column.checked_sub(place * window.stride[1]).filter(|tap| *tap < window.kernel[1])
-}
 
 /// For each row of the kernel and a few rows of the output, the sums of the input below times the gradient.
 #[cube(launch)]
@@ -34,7 +28,7 @@ fn taps_kernel<F: Float, N: Size>(
     lanes: usize,
     rows: usize,
     units: usize,
-    #[comptime] window: Window,
+    #[comptime] tile: Tile,
     #[define(F)] _numbers: StorageType,
 ) {
     if ABSOLUTE_POS >= units {
@@ -42,23 +36,23 @@ fn taps_kernel<F: Float, N: Size>(
     }
     let lane = ABSOLUTE_POS % lanes;
     let at = ABSOLUTE_POS / lanes;
-    let (row, chunk) = (at % comptime![window.kernel[0]], at / comptime![window.kernel[0]]);
-    let mut sums = Array::<Vector<f32, N>>::new(comptime![window.kernel[1]]);
+    let (row, chunk) = (at % comptime![tile.window.kernel[0]], at / comptime![tile.window.kernel[0]]);
+    let mut sums = Array::<Vector<f32, N>>::new(comptime![tile.window.kernel[1]]);
     #[unroll]
-    for tap in 0..comptime![window.kernel[1]] {
+    for tap in 0..comptime![tile.window.kernel[1]] {
         sums[tap] = Vector::new(0.0);
     }
     for line in chunk * ROWS..min(chunk * ROWS + ROWS, rows) {
         // Above the maps the difference wraps to a large number.
-        let y = line % out_height * comptime![window.stride[0]] + row - comptime![window.padding[0]];
+        let y = line % out_height * comptime![tile.window.stride[0]] + row - comptime![tile.window.padding[0]];
         if y < height {
             let below = (line / out_height * height + y) * width;
             let mut first = 0_usize.runtime();
             while first < out_width {
                 // Reads are not checked: each lies within the maps by what was asked before.
-                let mut behind = Array::<Vector<f32, N>>::new(TILE);
+                let mut behind = Array::<Vector<f32, N>>::new(comptime![tile.places()]);
                 #[unroll]
-                for place in 0..TILE {
+                for place in 0..comptime![tile.places()] {
                     behind[place] = Vector::new(0.0);
                     if first + place < out_width {
                         let at = (line * out_width + first + place) * lanes + lane;
@@ -66,26 +60,26 @@ fn taps_kernel<F: Float, N: Size>(
                     }
                 }
                 #[unroll]
-                for column in 0..comptime![(TILE - 1) * window.stride[1] + window.kernel[1]] {
-                    let x_ = first * comptime![window.stride[1]] + column - comptime![window.padding[1]];
+                for column in 0..comptime![tile.span()] {
+                    let x_ = read_column(first, tile) + column;
                     let mut value = Vector::<f32, N>::new(0.0);
                     if x_ < width {
                         value = Vector::cast_from(x.read_unchecked((below + x_) * lanes + lane));
                     }
                     #[unroll]
-                    for place in 0..TILE {
-                        if comptime![tap(column, place, window).is_some()] {
-                            sums[comptime![tap(column, place, window).unwrap_or_default()]] += behind[place] * value;
+                    for place in 0..comptime![tile.places()] {
+                        if comptime![tile.tap(column, place).is_some()] {
+                            sums[comptime![tile.tap(column, place).unwrap_or_default()]] += behind[place] * value;
                         }
                     }
                 }
-                first += TILE;
+                first += comptime![tile.places()];
             }
         }
     }
     #[unroll]
-    for tap in 0..comptime![window.kernel[1]] {
-        let place = (chunk * comptime![window.kernel[0]] + row) * comptime![window.kernel[1]] + tap;
+    for tap in 0..comptime![tile.window.kernel[1]] {
+        let place = (chunk * comptime![tile.window.kernel[0]] + row) * comptime![tile.window.kernel[1]] + tap;
         out[place * lanes + lane] = sums[tap];
     }
 }
@@ -118,7 +112,7 @@ pub fn depthwise_weight_backward<R: CubeRuntime>(
         x.lanes(),
         rows,
         units,
-        window,
+        Tile { window, is_back: false },
         x.tensor.dtype.into(),
     );
     let sum = total(parts, [1, chunks, height * width * x.channels], 1.0, x.tensor.dtype);

@@ -67,3 +67,44 @@ pub(crate) fn read_column(first: usize, #[comptime] tile: Tile) -> usize {
     let start = if comptime![tile.is_back] { first / stride } else { first * stride };
     start - comptime![tile.before()]
 }
+
+/// Where the tile of a thread lies.
+#[derive(CubeType, Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) lane: usize,
+    pub(crate) image: usize,
+    /// Its row of the output, those of all images counted through.
+    pub(crate) line: usize,
+    /// Its row of the image's output.
+    pub(crate) row: usize,
+    /// Its first place.
+    pub(crate) first: usize,
+    /// The first column that is read for it, as of [`read_column`].
+    pub(crate) start: usize,
+}
+
+/// The tile of this thread: neighbours have neighbouring lanes.
+#[cube]
+pub(crate) fn spot(lanes: usize, tiles: usize, out_height: usize, #[comptime] tile: Tile) -> Spot {
+    let at = ABSOLUTE_POS / lanes;
+    let first = at % tiles * comptime![tile.places()];
+    let line = at / tiles;
+    Spot {
+        lane: ABSOLUTE_POS % lanes,
+        image: line / out_height,
+        line,
+        row: line % out_height,
+        first,
+        start: read_column(first, tile),
+    }
+}
+
+/// What the sums of a lane begin with.
+#[cube]
+pub(crate) fn summand<G: Float, N: Size>(bias: &ComptimeOption<Array<Vector<G, N>>>, lane: usize) -> Vector<f32, N> {
+    #[comptime]
+    match bias {
+        ComptimeOption::Some(bias) => Vector::<f32, N>::cast_from(bias.read_unchecked(lane)),
+        ComptimeOption::None => Vector::<f32, N>::new(0.0),
+    }
+}

@@ -14,6 +14,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// That of a kernel of one place, which goes to every one.
+    pub const ONE: Self = Self { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
+
     /// Height and width of what comes out of maps of that height and width; 0 where the kernel is larger.
     pub fn output(&self, input: [usize; 2]) -> [usize; 2] {
         std::array::from_fn(|side| {

@@ -80,7 +80,7 @@ impl<B: Operations> Frozen for Forward<B> {
 impl Backbone {
     /// Puts a network with its weights on a device. The CPU computes in `f32` alone.
     pub fn new(network: &Network, weights: &Weights, device: ComputeDevice, precision: Precision) -> Self {
-        let precision = if device == ComputeDevice::Cpu { Precision::F32 } else { precision };
+        let precision = device.precision(precision);
         work(Placing { network, weights, products: device.products(precision), precision }, device)
     }
 

@@ -86,6 +86,11 @@ impl ComputeDevice {
         device.is_some_and(|device| device.capability >= (8, 0))
     }
 
+    /// What a network computes in where that is asked for: the CPU has `f32` alone.
+    pub(crate) fn precision(self, wanted: Precision) -> Precision {
+        if self == Self::Cpu { Precision::F32 } else { wanted }
+    }
+
     /// In which numbers, and by which kernels, factors are multiplied.
     pub(crate) fn products(self, precision: Precision) -> Products {
         match (self, precision) {

@@ -66,7 +66,7 @@ impl Trial {
     /// # Errors
     /// When the device fails, or its memory is too small.
     pub fn time(&self, device: ComputeDevice, precision: Precision, times: usize) -> Result<Duration, DeviceFailure> {
-        let precision = if device == ComputeDevice::Cpu { Precision::F32 } else { precision };
+        let precision = device.precision(precision);
         work(Timing { trial: *self, products: device.products(precision), precision, times }, device)
     }
 }

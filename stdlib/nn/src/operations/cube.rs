@@ -7,7 +7,7 @@ use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElemen
 use pipe_gpu::{AdamWStep, Norm, Products, SgdStep, Window};
 use pipe_network::Activation;
 
-use super::{BatchNorm, Dense, Fused, Operations};
+use super::{BatchNorm, Dense, Fused, Operations, layer_by_layer};
 
 impl<R, F, I, B> Operations for CubeBackend<R, F, I, B>
 where
@@ -56,7 +56,10 @@ where
     }
 
     fn gate(x: Tensor<Self, 4>, squeeze: &Dense<Self>, excite: &Dense<Self>) -> Tensor<Self, 4> {
-        tensor(pipe_gpu::gate(cube(x), [squeeze, excite].map(dense), squeeze.products))
+        match pipe_gpu::gate(cube(x.clone()), [squeeze, excite].map(dense)) {
+            Some(gate) => tensor(gate),
+            None => layer_by_layer(x, squeeze, excite),
+        }
     }
 
     fn moments(x: Tensor<Self, 4>) -> (Tensor<Self, 4>, Tensor<Self, 4>) {

@@ -128,7 +128,7 @@ impl Operations for Flex {
     ) -> [Option<Map>; 2] {
         let ([outputs, inputs, kernel @ ..], dims @ [count, _, height, width]) = (weight.dims(), x.dims());
         let [.., out_height, out_width] = gradient.dims();
-        let is_plain = window == Window { kernel: [1, 1], stride: [1, 1], padding: [0, 0] };
+        let is_plain = window == Window::ONE;
         let window = Below::new(window, [height, width], [out_height, out_width]);
         let (below, places) = (inputs * kernel[0] * kernel[1], out_height * out_width);
         let gradient = gradient.reshape([count, outputs, places]);

@@ -63,9 +63,8 @@ pub(crate) struct Dense<B: Backend> {
 
 impl<B: Operations> Dense<B> {
     pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
         let fused = Fused { gate: None, bias: self.bias.clone(), rest: None, activation: self.activation };
-        B::convolve_fused(x, self.weight.clone(), window, self.products, fused)
+        B::convolve_fused(x, self.weight.clone(), Window::ONE, self.products, fused)
     }
 }
 
@@ -151,7 +150,7 @@ pub(crate) trait Operations: Backend {
 
     /// What two dense layers make of the mean over height and width: the weights of squeeze-and-excitation.
     fn gate(x: Tensor<Self, 4>, squeeze: &Dense<Self>, excite: &Dense<Self>) -> Tensor<Self, 4> {
-        excite.apply(squeeze.apply(Self::average(x)))
+        layer_by_layer(x, squeeze, excite)
     }
 
     /// Mean and variance of each channel, `[1, channels, 1, 1]` in `f32`.
@@ -378,6 +377,11 @@ pub(crate) fn weighed<B: Operations>(x: Tensor<B, 4>, weights: Option<Tensor<B, 
         Some(weights) => B::weigh(x, weights),
         None => x,
     }
+}
+
+/// [`Operations::gate`] by operations of their own.
+fn layer_by_layer<B: Operations>(x: Tensor<B, 4>, squeeze: &Dense<B>, excite: &Dense<B>) -> Tensor<B, 4> {
+    excite.apply(squeeze.apply(B::average(x)))
 }
 
 /// `[1, channels, 1, 1]`.
