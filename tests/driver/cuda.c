@@ -218,6 +218,8 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **values, void **extra) {
     const uint32_t grid[] = {grid_x, grid_y, grid_z}, block[] = {block_x, block_y, block_z};
     if (!stream || extra) return NOT_SUPPORTED;
+    // With nothing to wait for, what takes time is what comes before a launch.
+    if (said("FAKE_IDLE", 0)) return SUCCESS;
     return run_kernel(function, grid, block, shared, values) ? LAUNCH_FAILED : SUCCESS;
 }
 

@@ -33,10 +33,11 @@ mod window;
 
 pub use convolution::{convolve, convolve_backward, convolve_fused};
 pub use depthwise::{depthwise, depthwise_backward, depthwise_shift};
-pub use descent::{AdamWStep, SgdStep, adamw, blend, sgd};
+pub use descent::{AdamWStep, Piece, SgdStep, adamw, blend, sgd};
 pub use fused::Fused;
 pub use gate::{Dense, gate};
 pub use line::{add, shift, shift_backward, shift_onto};
+pub use maps::{ALIGNMENT, part};
 pub use moments::moments;
 pub use norm::{Norm, normalize, normalize_backward};
 pub use pixels::images;

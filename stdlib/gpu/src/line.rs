@@ -7,13 +7,13 @@ use pipe_network::Activation;
 
 use crate::function::{activate, slope};
 use crate::launch::threads;
-use crate::maps::{Maps, exact, same_at_all_places};
+use crate::maps::{Maps, same_at_all_places, tight};
 use crate::sums::{Over, sums};
 
 #[cube(launch)]
-fn shift_kernel<F: Float, N: Size>(
+fn shift_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    bias: &ComptimeOption<Array<Vector<f32, N>>>,
+    bias: &ComptimeOption<Array<Vector<G, N>>>,
     rest: &ComptimeOption<Array<Vector<F, N>>>,
     out: &mut Array<Vector<F, N>>,
     lanes: usize,
@@ -22,6 +22,7 @@ fn shift_kernel<F: Float, N: Size>(
     #[comptime] is_spread: bool,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_bias: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
@@ -29,7 +30,7 @@ fn shift_kernel<F: Float, N: Size>(
     let z = Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS));
     #[comptime]
     let z = match bias {
-        ComptimeOption::Some(bias) => z + bias[ABSOLUTE_POS % bias.len()],
+        ComptimeOption::Some(bias) => z + Vector::cast_from(bias[ABSOLUTE_POS % bias.len()]),
         ComptimeOption::None => z,
     };
     #[comptime]
@@ -44,19 +45,21 @@ fn shift_kernel<F: Float, N: Size>(
 }
 
 #[cube(launch)]
-fn shift_backward_kernel<F: Float, N: Size>(
+fn shift_backward_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    bias: &Array<Vector<f32, N>>,
+    bias: &Array<Vector<G, N>>,
     gradient: &Array<Vector<F, N>>,
     out: &mut Array<Vector<F, N>>,
     vectors: usize,
     #[comptime] activation: Activation,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_bias: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
-    let z = Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) + bias[ABSOLUTE_POS % bias.len()];
+    let bias = Vector::<f32, N>::cast_from(bias[ABSOLUTE_POS % bias.len()]);
+    let z = Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) + bias;
     let gradient = Vector::<f32, N>::cast_from(gradient.read_unchecked(ABSOLUTE_POS));
     out[ABSOLUTE_POS] = Vector::cast_from(gradient * slope::<N>(z, activation));
 }
@@ -97,13 +100,14 @@ pub(crate) fn sum<R: CubeRuntime>(
     let repeated = rest.as_ref().and_then(same_at_all_places);
     let is_spread = repeated.is_some();
     let rest = repeated.or_else(|| rest.map(|rest| Maps::of(rest).tensor));
+    let of_bias = bias.as_ref().map_or(x.tensor.dtype, |bias| bias.dtype).into();
     shift_kernel::launch::<R>(
         &out.tensor.client,
         cubes,
         cube,
         x.vector(),
         x.tensor.into_array_arg(),
-        bias.map(|bias| exact(bias).into_array_arg()).into(),
+        bias.map(|bias| tight(bias).into_array_arg()).into(),
         rest.map(CubeTensor::into_array_arg).into(),
         out.tensor.clone().into_array_arg(),
         lanes,
@@ -112,6 +116,7 @@ pub(crate) fn sum<R: CubeRuntime>(
         is_spread,
         activation,
         numbers,
+        of_bias,
     );
     out.into_tensor()
 }
@@ -127,7 +132,7 @@ pub fn shift_backward<R: CubeRuntime>(
     let gradient = match activation {
         Activation::Identity => Maps::of(gradient),
         activation => {
-            let (x, bias, gradient) = (Maps::of(x), exact(bias), Maps::of(gradient));
+            let (x, bias, gradient) = (Maps::of(x), tight(bias), Maps::of(gradient));
             let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
             let (cubes, cube) = threads(&x.tensor, vectors);
             shift_backward_kernel::launch::<R>(
@@ -142,6 +147,7 @@ pub fn shift_backward<R: CubeRuntime>(
                 vectors,
                 activation,
                 numbers,
+                of_bias.into(),
             );
             out
         }

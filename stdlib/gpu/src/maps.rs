@@ -7,6 +7,9 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, permute_nhwc_to_nchw, reshape};
 use burn_cubecl::tensor::CubeTensor;
 
+/// Numbers between which a part of a flat tensor may begin, of 16 bits or more each: no GPU wants more than 512 bytes.
+pub const ALIGNMENT: usize = 256;
+
 /// Maps `[count, height, width, channels]`, one number behind the other.
 pub(crate) struct Maps<R: CubeRuntime> {
     pub(crate) tensor: CubeTensor<R>,
@@ -106,6 +109,16 @@ pub(crate) fn same_at_all_places<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Opti
     Some(tight(tensor))
 }
 
+/// Numbers of a flat tensor from `start` on, as such a shape. They are not copied: `start` has to be a multiple of
+/// [`ALIGNMENT`].
+pub fn part<R: CubeRuntime>(flat: &CubeTensor<R>, start: usize, shape: [usize; 4]) -> CubeTensor<R> {
+    let mut part = reshape(flat.clone(), Shape::new([1, 1, 1, flat.meta.num_elements()]));
+    part.handle = part.handle.offset_start((start * flat.dtype.size()) as u64);
+    *part.meta.shape_mut() = Shape::new(shape);
+    stride_tightly(&mut part);
+    part
+}
+
 /// A weight `[outputs, inputs, height, width]` as `[height, width, inputs, outputs]`.
 pub(crate) fn outputs_last<R: CubeRuntime>(weight: CubeTensor<R>) -> CubeTensor<R> {
     tight(permute(weight, &[2, 3, 1, 0]))
@@ -124,10 +137,15 @@ pub(crate) fn tight<R: CubeRuntime>(mut tensor: CubeTensor<R>) -> CubeTensor<R> 
     if !is_tight {
         return into_contiguous(tensor);
     }
+    stride_tightly(&mut tensor);
+    tensor
+}
+
+fn stride_tightly<R: CubeRuntime>(tensor: &mut CubeTensor<R>) {
+    let shape = tensor.meta.shape().clone();
     let mut stride = 1;
     for (at, &length) in shape.iter().enumerate().rev() {
         tensor.meta.strides_mut()[at] = stride;
         stride *= length;
     }
-    tensor
 }

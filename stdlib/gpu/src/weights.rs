@@ -5,31 +5,33 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::launch::threads;
-use crate::maps::{Maps, exact};
+use crate::maps::{Maps, tight};
 use crate::sums::{Over, sums};
 
 #[cube(launch)]
-fn weigh_kernel<F: Float, N: Size>(
+fn weigh_kernel<F: Float, G: Float, N: Size>(
     x: &Array<Vector<F, N>>,
-    weights: &Array<Vector<f32, N>>,
+    weights: &Array<Vector<G, N>>,
     out: &mut Array<Vector<F, N>>,
     lanes: usize,
     places: usize,
     vectors: usize,
     #[define(F)] _numbers: StorageType,
+    #[define(G)] _of_weights: StorageType,
 ) {
     if ABSOLUTE_POS >= vectors {
         terminate!();
     }
     let image = ABSOLUTE_POS / (lanes * places);
-    let weight = weights[image * lanes + ABSOLUTE_POS % lanes];
+    let weight = Vector::<f32, N>::cast_from(weights[image * lanes + ABSOLUTE_POS % lanes]);
     out[ABSOLUTE_POS] = Vector::cast_from(Vector::<f32, N>::cast_from(x.read_unchecked(ABSOLUTE_POS)) * weight);
 }
 
 /// `x * weights`, the weights being `[count, channels, 1, 1]`.
 pub fn weigh<R: CubeRuntime>(x: CubeTensor<R>, weights: CubeTensor<R>) -> CubeTensor<R> {
-    let (x, weights) = (Maps::of(x), exact(weights));
+    let (x, weights) = (Maps::of(x), tight(weights));
     let (out, vectors, numbers) = (x.like(), x.vectors(), x.tensor.dtype.into());
+    let of_weights = weights.dtype.into();
     let (cubes, cube) = threads(&x.tensor, vectors);
     weigh_kernel::launch::<R>(
         &out.tensor.client,
@@ -43,6 +45,7 @@ pub fn weigh<R: CubeRuntime>(x: CubeTensor<R>, weights: CubeTensor<R>) -> CubeTe
         x.places(),
         vectors,
         numbers,
+        of_weights,
     );
     out.into_tensor()
 }

@@ -2,18 +2,18 @@
 //!
 //! Two classes have one output and a sigmoid, more have an output each and a softmax.
 
-use burn::backend::cuda::CudaDevice;
-use burn::backend::{Autodiff, Cuda, Flex};
-use burn::module::{AutodiffModule, Param};
-use burn::nn::Linear;
-use burn::optim::{AdamConfig, GradientsParams, Optimizer};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use pipe_gpu::Products;
+use pipe_network::Activation;
 
+use crate::descent::{Descent, Optimizer};
 use crate::failure::Moment;
-use crate::loss::{Sums, losses, probabilities};
+use crate::flat::Layout;
+use crate::loss::{Sums, probabilities, slopes};
 use crate::operations::Operations;
+use crate::upload::{PART, joined};
+use crate::work::{Work, work};
 use crate::{ComputeDevice, DeviceFailure, Precision};
 
 /// Bytes of memory, where a GPU does not say.
@@ -151,24 +151,64 @@ pub fn train_head(
         ComputeDevice::Cpu => 0,
         device => (device.memory().unwrap_or(USUAL) / 4).min(LARGEST),
     };
-    let course = Course { initial, training, room, products: device.products(Precision::F32) };
-    Moment::now().guard(|| match device {
-        ComputeDevice::Cpu => train::<Autodiff<Flex>>(&Default::default(), course, orders, on_epoch),
-        ComputeDevice::Cuda(number) => train::<Autodiff<Cuda>>(&CudaDevice::new(number), course, orders, on_epoch),
-        #[cfg(feature = "wgpu")]
-        ComputeDevice::Wgpu(adapter) => {
-            train::<Autodiff<burn::backend::Wgpu>>(&adapter.device(), course, orders, on_epoch)
-        }
-    })
+    let products = device.products(Precision::F32);
+    Moment::now().guard(|| work(Course { initial, training, orders, on_epoch, room, products }, device))
 }
 
 /// What a training is given.
 struct Course<'a> {
     initial: Head,
     training: &'a HeadTraining<'a>,
+    orders: &'a mut dyn Iterator<Item = Vec<usize>>,
+    on_epoch: &'a mut dyn FnMut(Epoch) -> bool,
     /// The bytes of features that may stay on the device.
     room: u64,
     products: Products,
+}
+
+impl Work for Course<'_> {
+    type Out = Result<Head, DeviceFailure>;
+
+    fn on<B: Operations>(self, device: &B::Device) -> Self::Out {
+        let Self { initial, training, orders, on_epoch, room, products } = self;
+        let (Adam { lr, betas, eps }, began) = (training.adam, Moment::now());
+        let data = Data::<B>::new(training.train, initial.features, device, room);
+        let held_out = Data::<B>::new(training.validation, initial.features, device, room);
+        let mut dense = Dense::<B>::of(&initial, products, device);
+        let mut optimizer = Optimizer::new(dense.layout.clone(), Descent::AdamW { betas, eps }, 0.0);
+        for order in orders {
+            let mut seen = Sums::default();
+            let mut pending = None;
+            for rows in order.chunks(training.batch_size) {
+                let labels: Vec<usize> = rows.iter().map(|&row| training.train.labels[row]).collect();
+                let features = data.some(rows);
+                let logits = dense.logits(features.clone());
+                let gradients = dense.gradients(features, slopes(logits.clone(), &labels) / rows.len() as f64);
+                dense.flat = optimizer.step(dense.flat, gradients.to_vec(), lr);
+                // The last step's, so that the device has this one to do meanwhile.
+                if let Some((logits, labels)) = pending.replace((logits, labels)) {
+                    seen.add(&began.read(logits)?, &labels);
+                }
+            }
+            if let Some((logits, labels)) = pending {
+                seen.add(&began.read(logits)?, &labels);
+            }
+            let held_out = dense.means(&held_out, began)?;
+            let (train_loss, train_accuracy) = seen.means().unwrap_or_default();
+            let go_on = on_epoch(Epoch {
+                train_loss,
+                train_accuracy,
+                validation_loss: held_out.map(|(loss, _)| loss),
+                validation_accuracy: held_out.map(|(_, accuracy)| accuracy),
+            });
+            if !go_on {
+                break;
+            }
+        }
+        let flat = began.read(dense.flat)?;
+        let [weight, bias] = [0, 1].map(|at| dense.layout.numbers(&flat, at).to_vec());
+        Ok(Head { weight, bias, ..initial })
+    }
 }
 
 /// Rows, and where they lie.
@@ -184,7 +224,9 @@ impl<'a, B: Backend> Data<'a, B> {
     fn new(rows: Rows<'a>, features: usize, device: &'a B::Device, room: u64) -> Self {
         let data = Self { rows, features, device, uploaded: None };
         let fits = !rows.labels.is_empty() && size_of_val(rows.features) as u64 <= room;
-        Self { uploaded: fits.then(|| data.upload(rows.features.to_vec())), ..data }
+        let part = (PART / size_of::<f32>() / features.max(1)).max(1) * features.max(1);
+        let all = || joined(rows.features.chunks(part).map(|part| data.upload(part.to_vec())).collect());
+        Self { uploaded: fits.then(all), ..data }
     }
 
     fn upload(&self, features: Vec<f32>) -> Tensor<B, 2> {
@@ -211,94 +253,49 @@ impl<'a, B: Backend> Data<'a, B> {
     }
 }
 
-fn train<B: AutodiffBackend<InnerBackend: Operations> + Operations>(
-    device: &B::Device,
-    course: Course<'_>,
-    orders: &mut dyn Iterator<Item = Vec<usize>>,
-    on_epoch: &mut dyn FnMut(Epoch) -> bool,
-) -> Result<Head, DeviceFailure> {
-    let Course { initial, training, room, products } = course;
-    let Head { classes, features, .. } = initial;
-    let (adam, began) = (training.adam, Moment::now());
-    let data = Data::<B::InnerBackend>::new(training.train, features, device, room);
-    let held_out = Data::<B::InnerBackend>::new(training.validation, features, device, room);
-    let mut linear: Linear<B> = to_linear(&initial, device);
-    let mut optimizer = AdamConfig::new()
-        .with_beta_1(adam.betas.0 as f32)
-        .with_beta_2(adam.betas.1 as f32)
-        .with_epsilon(adam.eps as f32)
-        .init();
-    for order in orders {
-        let mut seen = Sums::default();
-        let mut pending = None;
-        for rows in order.chunks(training.batch_size) {
-            let labels: Vec<usize> = rows.iter().map(|&row| training.train.labels[row]).collect();
-            let logits = logits(&linear, Tensor::from_inner(data.some(rows)), products);
-            let given = logits.clone().inner();
-            let gradients = losses(logits, &labels, device).mean().backward();
-            let gradients = GradientsParams::from_grads(gradients, &linear);
-            linear = optimizer.step(adam.lr, linear, gradients);
-            // The last step's, so that the device has this one to do meanwhile.
-            if let Some((logits, labels)) = pending.replace((given, labels)) {
-                seen.add(&began.read(logits)?, &labels);
-            }
-        }
-        if let Some((logits, labels)) = pending {
-            seen.add(&began.read(logits)?, &labels);
-        }
-        let held_out = validate(&linear.valid(), &held_out, products, began)?;
-        let (train_loss, train_accuracy) = seen.means().unwrap_or_default();
-        let go_on = on_epoch(Epoch {
-            train_loss,
-            train_accuracy,
-            validation_loss: held_out.map(|(loss, _)| loss),
-            validation_accuracy: held_out.map(|(_, accuracy)| accuracy),
-        });
-        if !go_on {
-            break;
-        }
-    }
-    from_linear(&linear.valid(), classes, features, began)
-}
-
-fn logits<B: Operations>(linear: &Linear<B>, features: Tensor<B, 2>, products: Products) -> Tensor<B, 2> {
-    let logits = B::dense(features, linear.weight.val(), products);
-    match &linear.bias {
-        Some(bias) => logits + bias.val().unsqueeze(),
-        None => logits,
-    }
-}
-
-fn validate<B: Operations>(
-    linear: &Linear<B>,
-    data: &Data<'_, B>,
+/// A head on a device.
+struct Dense<B: Backend> {
+    /// The weight `[outputs, features, 1, 1]` and the bias `[1, outputs, 1, 1]`.
+    flat: Tensor<B, 1>,
+    layout: Layout,
     products: Products,
-    began: Moment,
-) -> Result<Option<(f64, f64)>, DeviceFailure> {
-    if data.rows.labels.is_empty() {
-        return Ok(None);
-    }
-    let mut sums = Sums::default();
-    sums.add(&began.read(logits(linear, data.all(), products))?, data.rows.labels);
-    Ok(sums.means())
 }
 
-fn to_linear<B: Backend>(head: &Head, device: &B::Device) -> Linear<B> {
-    let outputs = head.outputs();
-    let weight = TensorData::new(head.weight.clone(), [outputs, head.features]);
-    let bias = TensorData::new(head.bias.clone(), [outputs]);
-    Linear {
-        weight: Param::from_tensor(Tensor::<B, 2>::from_data(weight, device).transpose()),
-        bias: Some(Param::from_tensor(Tensor::from_data(bias, device))),
+impl<B: Operations> Dense<B> {
+    fn of(head: &Head, products: Products, device: &B::Device) -> Self {
+        let outputs = head.outputs();
+        let layout = Layout::new([[outputs, head.features, 1, 1], [1, outputs, 1, 1]]);
+        Self { flat: layout.tensor(&[&head.weight, &head.bias], device), layout, products }
     }
-}
 
-fn from_linear<B: Backend>(
-    linear: &Linear<B>,
-    classes: usize,
-    features: usize,
-    began: Moment,
-) -> Result<Head, DeviceFailure> {
-    let bias = linear.bias.as_ref().map(|bias| began.read(bias.val())).transpose()?.unwrap_or_default();
-    Ok(Head { classes, features, weight: began.read(linear.weight.val().transpose())?, bias })
+    fn weight_and_bias(&self) -> [Tensor<B, 4>; 2] {
+        [0, 1].map(|at| self.layout.part(&self.flat, at))
+    }
+
+    /// `[rows, outputs]` of features `[rows, features]`.
+    fn logits(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let [weight, bias] = self.weight_and_bias();
+        let ([outputs, length, ..], [rows, _]) = (weight.dims(), features.dims());
+        let products = B::dense(features, weight.reshape([outputs, length]).transpose(), self.products);
+        B::shift(products.reshape([rows, outputs, 1, 1]), bias, Activation::Identity).reshape([rows, outputs])
+    }
+
+    /// Those of the tensors, from those of the logits.
+    fn gradients(&self, features: Tensor<B, 2>, of_logits: Tensor<B, 2>) -> [Tensor<B, 4>; 2] {
+        let [weight, bias] = self.weight_and_bias();
+        let (dims, [rows, outputs]) = (weight.dims(), of_logits.dims());
+        let of_weight = B::dense(of_logits.clone().transpose(), features, self.products).reshape(dims);
+        let each = of_logits.reshape([rows, outputs, 1, 1]);
+        let [_, of_bias] = B::shift_backward(each.clone(), bias, Activation::Identity, each);
+        [of_weight, of_bias]
+    }
+
+    /// Mean loss and accuracy over rows, if there are any.
+    fn means(&self, data: &Data<'_, B>, began: Moment) -> Result<Option<(f64, f64)>, DeviceFailure> {
+        let mut sums = Sums::default();
+        if !data.rows.labels.is_empty() {
+            sums.add(&began.read(self.logits(data.all()))?, data.rows.labels);
+        }
+        Ok(sums.means())
+    }
 }

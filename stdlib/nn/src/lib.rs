@@ -7,9 +7,11 @@
 mod adapter;
 mod attempt;
 mod backbone;
+mod descent;
 mod device;
 mod driver;
 mod failure;
+mod flat;
 mod forward;
 mod head;
 mod info;
@@ -23,12 +25,14 @@ mod pixels;
 mod precision;
 mod trial;
 mod tuning;
+mod upload;
 mod work;
 
 #[cfg(feature = "wgpu")]
 pub use adapter::Adapter;
 pub use attempt::attempt;
 pub use backbone::{Backbone, batch_size, supports};
+pub use descent::Descent;
 pub use device::{ComputeDevice, cuda_compiler, cuda_devices, wgpu_devices};
 pub use failure::DeviceFailure;
 pub use head::{Adam, Epoch, Evaluation, Head, HeadTraining, Rows, train_head};
@@ -38,4 +42,4 @@ pub use monitor::{DeviceUse, Watch};
 pub use pixels::PixelScale;
 pub use precision::Precision;
 pub use trial::{Operation, Trial};
-pub use tuning::{Descent, Images, Step, Tuner, Tuning};
+pub use tuning::{Images, Step, Tuner, Tuning};

@@ -2,23 +2,22 @@
 //!
 //! Two classes have one logit, the second one's; more have one each.
 
-use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
-/// The cross-entropy of each row, `[rows, 1]`, of logits `[rows, outputs]`, with a gradient.
-pub(crate) fn losses<B: Backend>(logits: Tensor<B, 2>, labels: &[usize], device: &B::Device) -> Tensor<B, 2> {
-    let [rows, outputs] = logits.dims();
+/// The gradient of each row's cross-entropy by its logits `[rows, outputs]`: the probabilities, less what they
+/// should be.
+pub(crate) fn slopes<B: Backend>(logits: Tensor<B, 2>, labels: &[usize]) -> Tensor<B, 2> {
+    let ([rows, outputs], device) = (logits.dims(), logits.device());
     if outputs == 1 {
-        // -log sigmoid(z) for class 1, -log sigmoid(-z) for class 0: no overflow, and the right
-        // gradient at 0.
-        let signs = labels.iter().map(|&label| if label == 1 { 1.0f32 } else { -1.0 }).collect();
-        let signs = Tensor::<B, 2>::from_data(TensorData::new(signs, [rows, 1]), device);
-        return log_sigmoid(logits * signs).neg();
+        let wanted = labels.iter().map(|&label| label as f32).collect();
+        return sigmoid(logits) - Tensor::from_data(TensorData::new::<f32, _>(wanted, [rows, 1]), &device);
     }
     let labels = labels.iter().map(|&label| label as i32).collect();
-    let labels = Tensor::<B, 2, Int>::from_data(TensorData::new(labels, [rows, 1]), device);
-    log_softmax(logits, 1).gather(1, labels).neg()
+    let labels = Tensor::<B, 2, Int>::from_data(TensorData::new(labels, [rows, 1]), &device);
+    let certain = Tensor::full([rows, 1], -1.0, &device);
+    softmax(logits, 1).scatter(1, labels, certain, IndexingUpdateOp::Add)
 }
 
 /// Loss and hits over rows.

@@ -1,10 +1,11 @@
 //! From bytes to numbers on the device: a photo travels as a byte a value, a quarter of its size as
 //! numbers.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::Precision;
 use crate::operations::Operations;
+use crate::upload::{PART, joined};
 
 /// What becomes of the values of pixels, `(value / 255 - mean) / std`, a number for each channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,14 +26,16 @@ pub(crate) fn images<B: Operations>(
     precision: Precision,
     device: &B::Device,
 ) -> Tensor<B, 4> {
-    let (whole, rest) = pixels.as_chunks();
+    let words = joined(pixels.chunks(PART).map(|part| words(part, device)).collect());
+    B::images(words, shape, [scale.mean, scale.std], precision.numbers())
+}
+
+fn words<B: Operations>(bytes: &[u8], device: &B::Device) -> Tensor<B, 1, Int> {
+    let (whole, rest) = bytes.as_chunks();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
     let words = whole.iter().chain((!rest.is_empty()).then_some(&last));
     let words: Vec<i32> = words.map(|bytes| i32::from_le_bytes(*bytes)).collect();
     let length = words.len();
-    let mut words = TensorData::new(words, [length]);
-    // From pinned memory a GPU fetches them itself; from any other the driver copies them while launches wait.
-    B::staging(std::iter::once(&mut words), device);
-    B::images(Tensor::from_data(words, device), shape, [scale.mean, scale.std], precision.numbers())
+    Tensor::from_data(TensorData::new(words, [length]), device)
 }

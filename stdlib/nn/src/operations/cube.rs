@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{FloatDType, Int, Tensor, TensorPrimitive};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
-use pipe_gpu::{AdamWStep, Norm, Products, SgdStep, Window};
+use pipe_gpu::{AdamWStep, Norm, Piece, Products, SgdStep, Window};
 use pipe_network::Activation;
 
 use super::{BatchNorm, Dense, Fused, Operations, layer_by_layer};
@@ -149,27 +149,39 @@ where
         tensor(pipe_gpu::depthwise_weight_backward(cube(x), cube(gradient), window))
     }
 
+    fn part(flat: &Tensor<Self, 1>, start: usize, shape: [usize; 4]) -> Tensor<Self, 4> {
+        tensor(pipe_gpu::part(&cube(flat.clone()), start, shape))
+    }
+
     fn adamw(
-        weight: Tensor<Self, 4>,
-        gradient: Tensor<Self, 4>,
-        kept: [Tensor<Self, 4>; 2],
+        weights: Tensor<Self, 1>,
+        gradients: Vec<Piece<Tensor<Self, 4>>>,
+        kept: [Tensor<Self, 1>; 2],
         step: AdamWStep,
-    ) -> [Tensor<Self, 4>; 3] {
-        pipe_gpu::adamw(cube(weight), cube(gradient), kept.map(cube), step).map(tensor)
+    ) -> [Tensor<Self, 1>; 3] {
+        pipe_gpu::adamw(cube(weights), pieces(gradients), kept.map(cube), step).map(tensor)
     }
 
     fn sgd(
-        weight: Tensor<Self, 4>,
-        gradient: Tensor<Self, 4>,
-        velocity: Tensor<Self, 4>,
+        weights: Tensor<Self, 1>,
+        gradients: Vec<Piece<Tensor<Self, 4>>>,
+        velocity: Tensor<Self, 1>,
         step: SgdStep,
-    ) -> [Tensor<Self, 4>; 2] {
-        pipe_gpu::sgd(cube(weight), cube(gradient), cube(velocity), step).map(tensor)
+    ) -> [Tensor<Self, 1>; 2] {
+        pipe_gpu::sgd(cube(weights), pieces(gradients), cube(velocity), step).map(tensor)
     }
 
-    fn blend(one: Tensor<Self, 4>, other: Tensor<Self, 4>, shares: [f32; 2]) -> Tensor<Self, 4> {
-        tensor(pipe_gpu::blend(cube(one), cube(other), shares))
+    fn blend(numbers: Tensor<Self, 1>, share: f32, all: Vec<Piece<Tensor<Self, 4>>>) -> Tensor<Self, 1> {
+        tensor(pipe_gpu::blend(cube(numbers), share, pieces(all)))
     }
+}
+
+fn pieces<R: CubeRuntime, B>(pieces: Vec<Piece<Tensor<B, 4>>>) -> Vec<Piece<CubeTensor<R>>>
+where
+    B: Backend<FloatTensorPrimitive = CubeTensor<R>>,
+{
+    let piece = |Piece { start, tensor, factor }| Piece { start, tensor: cube(tensor), factor };
+    pieces.into_iter().map(piece).collect()
 }
 
 fn fused<R: CubeRuntime, B>(Fused { gate, bias, rest, activation }: Fused<B>) -> pipe_gpu::Fused<R>

@@ -15,7 +15,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{ElementConversion, FloatDType, Int, Slice, Tensor, TensorData, TensorPrimitive};
-use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
+use pipe_gpu::{AdamWStep, Piece, Products, SgdStep, Window};
 use pipe_network::Activation;
 
 /// Batch normalisation of maps with their own statistics, each part `[1, channels, 1, 1]`.
@@ -340,35 +340,60 @@ pub(crate) trait Operations: Backend {
         Tensor::cat(places, 2).reshape([channels, 1, kernel[0], kernel[1]])
     }
 
-    /// A weight after a step of AdamW, with the running means of its gradient and of the gradient's square.
+    /// Numbers of a flat tensor from `start` on, as such a shape.
+    fn part(flat: &Tensor<Self, 1>, start: usize, shape: [usize; 4]) -> Tensor<Self, 4> {
+        flat.clone().narrow(0, start, shape.iter().product()).reshape(shape)
+    }
+
+    /// Weights in a flat tensor after a step of AdamW, with the running means of their gradients and of the gradients'
+    /// squares. Of the gradients there is a piece for each weight.
     fn adamw(
-        weight: Tensor<Self, 4>,
-        gradient: Tensor<Self, 4>,
-        [mean, square]: [Tensor<Self, 4>; 2],
+        weights: Tensor<Self, 1>,
+        gradients: Vec<Piece<Tensor<Self, 4>>>,
+        [mean, square]: [Tensor<Self, 1>; 2],
         step: AdamWStep,
-    ) -> [Tensor<Self, 4>; 3] {
+    ) -> [Tensor<Self, 1>; 3] {
+        let gradient = joined(gradients, &weights);
         let [of_mean, of_square] = step.betas;
         let mean = mean * of_mean + gradient.clone() * (1.0 - of_mean);
         let square = square * of_square + gradient.clone() * gradient * (1.0 - of_square);
         let deviation = (square.clone() * step.unbias).sqrt() + step.eps;
-        [weight * step.keep - mean.clone() * step.rate / deviation, mean, square]
+        [weights * step.keep - mean.clone() * step.rate / deviation, mean, square]
     }
 
-    /// A weight after a step of stochastic gradient descent, with its velocity.
+    /// Weights in a flat tensor after a step of stochastic gradient descent, with their velocities.
     fn sgd(
-        weight: Tensor<Self, 4>,
-        gradient: Tensor<Self, 4>,
-        velocity: Tensor<Self, 4>,
+        weights: Tensor<Self, 1>,
+        gradients: Vec<Piece<Tensor<Self, 4>>>,
+        velocity: Tensor<Self, 1>,
         step: SgdStep,
-    ) -> [Tensor<Self, 4>; 2] {
-        let velocity = velocity * step.momentum + gradient + weight.clone() * step.weight_decay;
-        [weight - velocity.clone() * step.lr, velocity]
+    ) -> [Tensor<Self, 1>; 2] {
+        let gradient = joined(gradients, &weights);
+        let velocity = velocity * step.momentum + gradient + weights.clone() * step.weight_decay;
+        [weights - velocity.clone() * step.lr, velocity]
     }
 
-    /// `of_one * one + of_other * other`, number by number.
-    fn blend(one: Tensor<Self, 4>, other: Tensor<Self, 4>, [of_one, of_other]: [f32; 2]) -> Tensor<Self, 4> {
-        one * of_one + other * of_other
+    /// A share of the numbers of a flat tensor, and pieces added to it, one for each of them.
+    fn blend(numbers: Tensor<Self, 1>, share: f32, pieces: Vec<Piece<Tensor<Self, 4>>>) -> Tensor<Self, 1> {
+        let pieces = joined(pieces, &numbers);
+        numbers * share + pieces
     }
+}
+
+/// What pieces make together, in `f32`: as much as `beside`, zeros where there is none.
+fn joined<B: Backend>(mut pieces: Vec<Piece<Tensor<B, 4>>>, beside: &Tensor<B, 1>) -> Tensor<B, 1> {
+    let ([length], device) = (beside.dims(), beside.device());
+    pieces.sort_by_key(|piece| piece.start);
+    let mut parts = Vec::with_capacity(2 * pieces.len());
+    let mut end = 0;
+    for Piece { start, tensor, factor } in pieces {
+        parts.push(Tensor::zeros([start - end], &device));
+        let numbers = tensor.shape().num_elements();
+        parts.push(tensor.cast(FloatDType::F32).reshape([numbers]) * factor);
+        end = start + numbers;
+    }
+    parts.push(Tensor::zeros([length - end], &device));
+    Tensor::cat(parts, 0)
 }
 
 /// Maps times a weight for each channel of each image, where there are such.

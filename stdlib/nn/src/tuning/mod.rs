@@ -5,11 +5,9 @@
 //! are; on GPUs into one for each.
 
 mod course;
-mod descent;
 mod entry;
 mod statistics;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -17,16 +15,14 @@ use std::ops::Range;
 use burn::backend::Wgpu;
 use burn::backend::cuda::CudaDevice;
 use burn::backend::{Cuda, Flex};
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor};
 use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
 use self::course::{Course, Parts};
-pub use self::descent::Descent;
-use self::descent::Optimizer;
-use self::entry::{Entry, Group, HEAD, entries, four};
+use self::entry::{Entries, Group, HEAD};
 use self::statistics::together;
+use crate::descent::{Descent, Optimizer};
 use crate::failure::Moment;
 use crate::layer::Seen;
 use crate::loss::Sums;
@@ -177,9 +173,10 @@ impl fmt::Debug for Tuner {
 
 struct Tuned<B: Operations> {
     course: Course<B>,
-    /// In the order of the entries.
-    tensors: Vec<Tensor<B, 4>>,
-    optimizer: Optimizer<B>,
+    /// The tensors of each group.
+    flats: [Tensor<B, 1>; 4],
+    /// Those of the trained groups.
+    optimizers: [Optimizer<B>; 2],
     /// The logits of the last step, which the device may not have computed yet, with their labels.
     pending: Vec<(Tensor<B, 2>, Vec<usize>)>,
     sums: Sums,
@@ -201,17 +198,18 @@ struct Start<'a> {
 impl<B: Operations> Tuned<B> {
     fn new(start: Start<'_>, devices: Vec<B::Device>) -> Self {
         let Start { network, weights, head, scale, tuning, products, of_head, parts } = start;
-        let mut entries = entries(network, tuning.freeze);
-        let mut numbers: Vec<Vec<f32>> = entries.iter().map(|entry| weights.numbers(&entry.name).to_vec()).collect();
-        let shapes = [vec![head.outputs(), head.features], vec![head.outputs()]];
-        for ((name, shape), group) in HEAD.iter().zip(shapes).zip([Group::Decaying, Group::Kept]) {
-            entries.push(Entry { name: (*name).to_owned(), shape, group });
-        }
-        numbers.extend([head.weight.clone(), head.bias.clone()]);
-        let tensor = |(entry, numbers): (&Entry, _)| {
-            Tensor::from_data(TensorData::new::<f32, _>(numbers, four(&entry.shape)), &devices[0])
+        let entries = Entries::new(network, tuning.freeze, tuning.batch_statistics, head);
+        let numbers = |name: &str| match HEAD.iter().position(|of_head| *of_head == name) {
+            Some(0) => &head.weight[..],
+            Some(_) => &head.bias[..],
+            None => weights.numbers(name),
         };
-        let tensors: Vec<Tensor<B, 4>> = entries.iter().zip(numbers).map(tensor).collect();
+        let flats = Group::ALL.map(|group| {
+            let numbers: Vec<&[f32]> = entries.of(group).map(|entry| numbers(&entry.name)).collect();
+            entries.layout(group).tensor(&numbers, &devices[0])
+        });
+        let optimizers = [(Group::Decaying, tuning.weight_decay), (Group::Kept, 0.0)]
+            .map(|(group, decay)| Optimizer::new(entries.layout(group).clone(), tuning.descent, decay));
         Self {
             course: Course {
                 network: network.clone(),
@@ -225,8 +223,8 @@ impl<B: Operations> Tuned<B> {
                 of_head,
                 entries,
             },
-            optimizer: Optimizer::new(tuning.descent, tuning.weight_decay, tensors.len()),
-            tensors,
+            flats,
+            optimizers,
             pending: Vec::new(),
             sums: Sums::default(),
             began: Moment::now(),
@@ -235,22 +233,23 @@ impl<B: Operations> Tuned<B> {
 
     /// Lets running statistics follow what norms saw.
     fn learn_statistics(&mut self, parts: Vec<Vec<Seen<B>>>) {
-        let entries = self.course.entries.iter().enumerate();
-        let places: BTreeMap<&str, usize> = entries.map(|(at, entry)| (entry.name.as_str(), at)).collect();
+        let (entries, running) = (&self.course.entries, &self.flats[Group::Running as usize]);
+        let layout = entries.layout(Group::Running);
+        let mut pieces = Vec::new();
         for Seen { norm, mean, variance, values } in together(parts) {
-            if values < 2 {
-                // One value has no variance to learn from.
-                continue;
-            }
             // As in PyTorch, the running variance is the unbiased one.
             let unbiased = values as f64 / (values as f64 - 1.0);
             for (part, new, factor) in [("running_mean", mean, 1.0), ("running_var", variance, unbiased)] {
-                let Some(&at) = places.get(format!("{norm}.{part}").as_str()) else { continue };
-                let old = self.tensors[at].clone();
-                let new = new.reshape(old.dims());
-                let shares = [1.0 - MOMENTUM, MOMENTUM * factor].map(|share| share as f32);
-                self.tensors[at] = B::blend(old, new, shares);
+                let Some(at) = entries.find(&format!("{norm}.{part}")) else { continue };
+                let place = entries.all[at].place;
+                // One value has no variance to learn from.
+                let (new, factor) = if values < 2 { (layout.part(running, place), 1.0) } else { (new, factor) };
+                pieces.push(layout.piece(place, new, (MOMENTUM * factor) as f32));
             }
+        }
+        if !pieces.is_empty() {
+            let followed = B::blend(running.clone(), (1.0 - MOMENTUM) as f32, pieces);
+            self.flats[Group::Running as usize] = followed;
         }
     }
 
@@ -262,23 +261,39 @@ impl<B: Operations> Tuned<B> {
         Ok(())
     }
 
+    /// The numbers of a group's flat tensor.
+    fn numbers(&self, group: Group) -> Vec<f32> {
+        self.flats[group as usize].to_data().convert::<f32>().into_vec().unwrap_or_default()
+    }
+
     fn descend(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
-        let parts = self.course.parts(&self.tensors, step);
+        let parts = self.course.parts(&self.flats, step);
         let rows = self.course.part_of(step.size);
-        let mut sums: Vec<Option<Tensor<B, 4>>> = vec![None; self.course.entries.len()];
+        let is_one = parts.len() == 1;
+        let mut sums: Option<[Vec<Tensor<B, 4>>; 2]> = None;
         let (mut logits, mut seen) = (Vec::new(), Vec::new());
         for (given, labels) in parts.into_iter().zip(step.labels.chunks(rows)) {
-            for (sum, gradient) in sums.iter_mut().zip(given.gradients) {
-                let gradient = gradient.map(|gradient| gradient.to_device(&self.course.devices[0]));
-                *sum = match (sum.take(), gradient) {
-                    (Some(sum), Some(gradient)) => Some(sum + gradient),
-                    (sum, gradient) => sum.or(gradient),
-                };
-            }
+            let here = |gradient: Tensor<B, 4>| match is_one {
+                true => gradient,
+                // What is added up has all digits.
+                false => gradient.to_device(&self.course.devices[0]).cast(FloatDType::F32),
+            };
+            let gradients = given.gradients.map(|group| group.into_iter().map(here).collect::<Vec<_>>());
+            sums = Some(match sums {
+                Some([decaying, kept]) => {
+                    let [more_decaying, more_kept] = gradients;
+                    [added(decaying, more_decaying), added(kept, more_kept)]
+                }
+                None => gradients,
+            });
             logits.push((given.logits, labels.to_vec()));
             seen.push(given.seen);
         }
-        self.optimizer.step(&self.course.entries, &mut self.tensors, sums, step.lr);
+        for ((flat, optimizer), gradients) in
+            self.flats.iter_mut().zip(&mut self.optimizers).zip(sums.into_iter().flatten())
+        {
+            *flat = optimizer.step(flat.clone(), gradients, step.lr);
+        }
         self.learn_statistics(seen);
         // The last step's, so that the device has this one to do meanwhile.
         self.settle()?;
@@ -303,23 +318,30 @@ impl<B: Operations> Tune for Tuned<B> {
 
     fn weights(&self) -> Weights {
         let mut weights = Weights::default();
-        for (entry, tensor) in self.course.entries.iter().zip(&self.tensors) {
-            if !HEAD.contains(&entry.name.as_str()) {
-                weights.insert(&entry.name, &entry.shape, numbers(tensor));
+        for group in Group::ALL {
+            let numbers = self.numbers(group);
+            for entry in self.course.entries.of(group).filter(|entry| !HEAD.contains(&entry.name.as_str())) {
+                let layout = self.course.entries.layout(group);
+                weights.insert(&entry.name, &entry.shape, layout.numbers(&numbers, entry.place).to_vec());
             }
         }
         weights
     }
 
     fn head(&self) -> Head {
-        let of = |name: &str| {
-            let at = self.course.entries.iter().position(|entry| entry.name == name);
-            at.map(|at| numbers(&self.tensors[at])).unwrap_or_default()
-        };
-        Head { classes: self.course.classes, features: self.course.features, weight: of(HEAD[0]), bias: of(HEAD[1]) }
+        let [weight, bias] = HEAD.map(|name| {
+            let entry = self.course.entries.find(name).map(|at| &self.course.entries.all[at]);
+            let of = |entry: &entry::Entry| {
+                let layout = self.course.entries.layout(entry.group);
+                layout.numbers(&self.numbers(entry.group), entry.place).to_vec()
+            };
+            entry.map(of).unwrap_or_default()
+        });
+        Head { classes: self.course.classes, features: self.course.features, weight, bias }
     }
 }
 
-fn numbers<B: Backend>(tensor: &Tensor<B, 4>) -> Vec<f32> {
-    tensor.to_data().convert::<f32>().into_vec().unwrap_or_default()
+/// Sums of what belongs together.
+fn added<B: Operations>(some: Vec<Tensor<B, 4>>, others: Vec<Tensor<B, 4>>) -> Vec<Tensor<B, 4>> {
+    some.into_iter().zip(others).map(|(one, other)| one + other).collect()
 }

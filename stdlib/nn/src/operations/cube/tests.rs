@@ -12,6 +12,7 @@ use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
 use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Padding, SqueezeExcite, Weights};
 
 use super::{cube, fused, tensor};
+use crate::flat::Layout;
 use crate::operations::{BatchNorm, Dense, Fused, Operations};
 use crate::{Backbone, ComputeDevice, PixelScale, Precision};
 
@@ -382,24 +383,49 @@ fn each_kernel_for_products() {
     }
 }
 
-struct Descend([usize; 4]);
+/// More than a launch takes.
+struct Descend {
+    shapes: Vec<[usize; 4]>,
+    precision: Precision,
+}
 
 impl Case for Descend {
     fn run<B: Operations>(&self, device: &B::Device) -> Vec<Tensor<B, 4>> {
-        let each = |seed| maps::<B, 4>(seed, self.0, device);
+        let layout = Layout::new(self.shapes.iter().copied());
+        let flat = |seed: u32| {
+            let each: Vec<Vec<f32>> = self
+                .shapes
+                .iter()
+                .zip(seed..)
+                .map(|(shape, seed)| numbers(maps::<B, 4>(seed, *shape, device)).1)
+                .collect();
+            layout.tensor::<B>(&each.iter().map(Vec::as_slice).collect::<Vec<_>>(), device)
+        };
+        let pieces = |factor| {
+            let piece = |(at, shape): (usize, &[usize; 4])| {
+                // Every third is in the numbers of maps.
+                let tensor = maps::<B, 4>(100 + at as u32, *shape, device);
+                let tensor = if at % 3 == 0 { self.precision.round(tensor) } else { tensor };
+                layout.piece(at, tensor, factor)
+            };
+            self.shapes.iter().enumerate().map(piece).collect::<Vec<_>>()
+        };
         let adamw = AdamWStep { keep: 0.99, betas: [0.9, 0.995], rate: 0.01, unbias: 20.0, eps: 1e-6 };
         let sgd = SgdStep { lr: 0.1, momentum: 0.9, weight_decay: 0.01 };
-        let followed = B::adamw(each(19), each(20), [each(21), each(22) + 2.0], adamw);
-        let blended = B::blend(each(19), each(20), [0.9, 0.1]);
-        [&followed[..], &B::sgd(each(19), each(20), each(21), sgd)[..], &[blended][..]].concat()
+        let followed = B::adamw(flat(19), pieces(1.0), [flat(21), flat(22) + 2.0], adamw);
+        let blended = B::blend(flat(19), 0.9, pieces(0.1));
+        let all = [&followed[..], &B::sgd(flat(19), pieces(1.0), flat(21), sgd)[..], &[blended][..]].concat();
+        let parts = |flat: &Tensor<B, 1>| (0..self.shapes.len()).map(|at| layout.part(flat, at)).collect::<Vec<_>>();
+        all.iter().flat_map(parts).collect()
     }
 }
 
 #[test]
 fn weights_follow_gradients() {
-    for shape in [[8, 6, 3, 3], [5, 1, 3, 3], [1, 10, 1, 1]] {
-        check("descend", &Descend(shape));
-    }
+    let shapes = [[8, 6, 3, 3], [5, 1, 3, 3], [1, 10, 1, 1], [1, 64, 1, 1], [96, 40, 1, 1]];
+    let shapes: Vec<[usize; 4]> = shapes.into_iter().cycle().take(120).collect();
+    check("descend", &Descend { shapes: shapes.clone(), precision: Precision::F32 });
+    check_cuda(2e-5, "descend", &Descend { shapes, precision: Precision::Bf16 });
 }
 
 struct Pixels;
