@@ -9,12 +9,12 @@ use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use pipe_gpu::{AdamWStep, Products, SgdStep, Window};
-use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Padding, SqueezeExcite, Weights};
+use pipe_network::{Activation, Block, Classifier, Conv, Linear, Network, Norm, Padding, SqueezeExcite, Weights};
 
 use super::{cube, fused, tensor};
 use crate::flat::Layout;
 use crate::operations::{BatchNorm, Dense, Fused, Operations};
-use crate::{Backbone, ComputeDevice, PixelScale, Precision};
+use crate::{Backbone, ComputeDevice, Descent, Head, Images, PixelScale, Precision, Step, Tuner, Tuning};
 
 const FUNCTIONS: [Activation; 8] = [
     Activation::Identity,
@@ -444,13 +444,9 @@ fn pixels_become_numbers() {
     check("pixels", &Pixels);
 }
 
-/// A device has its numbers from what uses it first, as far as Burn is concerned.
-#[test]
-fn the_numbers_of_one_network_are_not_those_of_the_next() {
-    let Ok(cuda) = ComputeDevice::cuda(0) else {
-        eprintln!("SKIPPED: no GPU of NVIDIA's");
-        return;
-    };
+/// A network of a convolution, a depthwise one and squeeze-and-excitation, with norms or without, and its weights.
+fn tiny(with_norms: bool) -> (Network, Weights) {
+    let norm = |of: &str| with_norms.then(|| Norm { name: format!("{of}.norm"), epsilon: 1e-3 });
     let conv = Conv {
         name: "conv".to_owned(),
         inputs: 3,
@@ -460,30 +456,17 @@ fn the_numbers_of_one_network_are_not_those_of_the_next() {
         // One more behind than before.
         padding: Padding::Same,
         groups: 1,
-        norm: None,
+        norm: norm("conv"),
         activation: Activation::Silu,
     };
-    let depthwise = Conv { name: "depthwise".to_owned(), inputs: 8, stride: 1, groups: 8, ..conv.clone() };
+    let depthwise =
+        Conv { name: "depthwise".to_owned(), inputs: 8, stride: 1, groups: 8, norm: norm("depthwise"), ..conv.clone() };
     let squeeze = SqueezeExcite {
         name: "squeeze".to_owned(),
         channels: 8,
         squeezed: 4,
         activation: Activation::Silu,
         gate: Activation::Sigmoid,
-    };
-    let network = Network {
-        name: "tiny".to_owned(),
-        input_size: 8,
-        trunk: vec![Block::Conv(conv.clone()), Block::Conv(depthwise), Block::SqueezeExcite(squeeze)],
-        units: vec![1; 3],
-        head: vec![Block::Mean],
-        features: 8,
-        classifier: Classifier::Linear(Linear {
-            name: "classifier".to_owned(),
-            inputs: 8,
-            outputs: 2,
-            activation: Activation::Identity,
-        }),
     };
     let mut weights = Weights::default();
     let numbers = |count: usize| (0..count).map(|at| (at * 37 % 101) as f32 / 101.0).collect::<Vec<_>>();
@@ -494,6 +477,85 @@ fn the_numbers_of_one_network_are_not_those_of_the_next() {
     for (name, channels) in [("conv", 8), ("depthwise", 8), ("squeeze.fc1", 4), ("squeeze.fc2", 8)] {
         weights.insert(&format!("{name}.bias"), &[channels], vec![0.1; channels]);
     }
+    for (name, number) in [("weight", 1.0), ("bias", 0.1), ("running_mean", 0.5), ("running_var", 2.0)] {
+        for of in ["conv", "depthwise"] {
+            weights.insert(&format!("{of}.norm.{name}"), &[8], vec![number; 8]);
+        }
+    }
+    let network = Network {
+        name: "tiny".to_owned(),
+        input_size: 8,
+        trunk: vec![Block::Conv(conv), Block::Conv(depthwise), Block::SqueezeExcite(squeeze)],
+        units: vec![1; 3],
+        head: vec![Block::Mean],
+        features: 8,
+        classifier: Classifier::Linear(Linear {
+            name: "classifier".to_owned(),
+            inputs: 8,
+            outputs: 2,
+            activation: Activation::Identity,
+        }),
+    };
+    (network, weights)
+}
+
+#[test]
+fn a_network_learns_what_it_learns_on_the_cpu() {
+    let Ok(cuda) = ComputeDevice::cuda(0) else {
+        eprintln!("SKIPPED: no GPU of NVIDIA's");
+        return;
+    };
+    let (network, weights) = tiny(true);
+    let pixels: Vec<u8> = (0..6 * 8 * 8 * 3).map(|at| (at * 41 % 256) as u8).collect();
+    let learned = |device, precision, descent, batch_statistics| {
+        let tuning = Tuning { descent, weight_decay: 0.01, batch_statistics, freeze: 0, precision, threads: 1 };
+        let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
+        let head = Head { weight: (0..24).map(|at| (at * 29 % 31) as f32 / 31.0).collect(), ..Head::zeros(3, 8) };
+        let mut tuner = Tuner::new(&network, &weights, &head, scale, &tuning, &[device]);
+        for _ in 0..2 {
+            let step = Step {
+                images: Images::Pixels(&pixels),
+                size: [6, 8, 8],
+                labels: &[0, 1, 2, 2, 1, 0],
+                weights: &[1.0; 6],
+                dropout: None,
+                lr: 0.05,
+            };
+            tuner.step(&step).unwrap();
+        }
+        let (after, head) = (tuner.weights(), tuner.head());
+        let names = network.tensors().into_iter().map(|tensor| tensor.name);
+        let moved = |now: &[f32], before: &[f32]| now.iter().zip(before).map(|(now, before)| now - before).collect();
+        let moves = names.map(|name| moved(after.numbers(&name), weights.numbers(&name)));
+        moves.chain([moved(&head.bias, &[0.0; 3])]).collect::<Vec<Vec<f32>>>()
+    };
+    let adamw = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-3 };
+    let sgd = Descent::Sgd { momentum: 0.9 };
+    for (precision, most) in [(Precision::F32, 1e-3), (Precision::Bf16, 0.1)] {
+        for (descent, batch_statistics) in [(sgd, true), (sgd, false), (adamw, true)] {
+            let expected = learned(ComputeDevice::Cpu, Precision::F32, descent, batch_statistics);
+            let found = learned(cuda, precision, descent, batch_statistics);
+            for (at, (expected, found)) in expected.iter().zip(&found).enumerate() {
+                let length = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| x * x).sum::<f32>().sqrt();
+                let off = length(&mut expected.iter().zip(found).map(|(one, other)| one - other));
+                let most = most * length(&mut expected.iter().copied()) + 1e-6;
+                assert!(
+                    off <= most,
+                    "{precision:?}, {descent:?}, {batch_statistics}, tensor {at}: {found:?} for {expected:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A device has its numbers from what uses it first, as far as Burn is concerned.
+#[test]
+fn the_numbers_of_one_network_are_not_those_of_the_next() {
+    let Ok(cuda) = ComputeDevice::cuda(0) else {
+        eprintln!("SKIPPED: no GPU of NVIDIA's");
+        return;
+    };
+    let (network, weights) = tiny(false);
     let pixels: Vec<u8> = (0..2 * 8 * 8 * 3).map(|at| (at * 41 % 256) as u8).collect();
     let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
     let features = |device, precision| {
