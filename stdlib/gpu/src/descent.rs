@@ -43,7 +43,7 @@ pub struct SgdStep {
 /// What belongs to some of the numbers of a flat tensor.
 #[derive(Debug, Clone)]
 pub struct Piece<T> {
-    /// Where they begin: a multiple of 4.
+    /// Where they begin: a multiple of [`ALIGNMENT`](crate::ALIGNMENT).
     pub start: usize,
     /// One number for each of them, row-major.
     pub tensor: T,
@@ -251,7 +251,8 @@ pub fn adamw<R: CubeRuntime>(
     out
 }
 
-/// Weights after a step of stochastic gradient descent, with their velocities. There is a piece for each weight.
+/// Weights after a step of stochastic gradient descent, with their velocities. There is a piece for each weight; numbers
+/// between them are not written.
 pub fn sgd<R: CubeRuntime>(
     weights: CubeTensor<R>,
     gradients: Vec<Piece<CubeTensor<R>>>,
@@ -286,7 +287,8 @@ pub fn sgd<R: CubeRuntime>(
     out
 }
 
-/// A share of the numbers of a flat tensor, and pieces added to it. There is a piece for each number.
+/// A share of the numbers of a flat tensor, and pieces added to it. There is a piece for each tensor in it; numbers
+/// between them are not written.
 pub fn blend<R: CubeRuntime>(flat: CubeTensor<R>, share: f32, pieces: Vec<Piece<CubeTensor<R>>>) -> CubeTensor<R> {
     let flat = tight(flat);
     let out = like(&flat);

@@ -7,7 +7,8 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::ops::{permute, permute_nchw_to_nhwc, permute_nhwc_to_nchw, reshape};
 use burn_cubecl::tensor::CubeTensor;
 
-/// Numbers between which a part of a flat tensor may begin, of 16 bits or more each: no GPU wants more than 512 bytes.
+/// Parts of a flat tensor begin at multiples of so many numbers. No GPU wants memory to begin at multiples of more than
+/// 512 bytes, and numbers have two or four.
 pub const ALIGNMENT: usize = 256;
 
 /// Maps `[count, height, width, channels]`, one number behind the other.
@@ -112,8 +113,12 @@ pub(crate) fn same_at_all_places<R: CubeRuntime>(tensor: &CubeTensor<R>) -> Opti
 /// Numbers of a flat tensor from `start` on, as such a shape. They are not copied: `start` has to be a multiple of
 /// [`ALIGNMENT`].
 pub fn part<R: CubeRuntime>(flat: &CubeTensor<R>, start: usize, shape: [usize; 4]) -> CubeTensor<R> {
-    let mut part = reshape(flat.clone(), Shape::new([1, 1, 1, flat.meta.num_elements()]));
-    part.handle = part.handle.offset_start((start * flat.dtype.size()) as u64);
+    debug_assert!(start.is_multiple_of(ALIGNMENT));
+    let all = flat.meta.num_elements();
+    let end = (start + shape.iter().product::<usize>()).next_multiple_of(ALIGNMENT).min(all);
+    let bytes = |numbers: usize| (numbers * flat.dtype.size()) as u64;
+    let mut part = reshape(flat.clone(), Shape::new([1, 1, 1, all]));
+    part.handle = part.handle.offset_start(bytes(start)).offset_end(bytes(all - end));
     *part.meta.shape_mut() = Shape::new(shape);
     stride_tightly(&mut part);
     part

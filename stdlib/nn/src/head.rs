@@ -149,7 +149,8 @@ pub fn train_head(
 ) -> Result<Head, DeviceFailure> {
     let room = match device {
         ComputeDevice::Cpu => 0,
-        device => (device.memory().unwrap_or(USUAL) / 4).min(LARGEST),
+        // They lie there twice while they are put together.
+        device => (device.memory().unwrap_or(USUAL) / 8).min(LARGEST),
     };
     let products = device.products(Precision::F32);
     Moment::now().guard(|| work(Course { initial, training, orders, on_epoch, room, products }, device))

@@ -39,3 +39,23 @@ fn words<B: Operations>(bytes: &[u8], device: &B::Device) -> Tensor<B, 1, Int> {
     let length = words.len();
     Tensor::from_data(TensorData::new(words, [length]), device)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::{PART, PixelScale, images};
+    use crate::Precision;
+
+    #[test]
+    fn photos_that_travel_in_parts_are_whole() {
+        let (side, scale) = (1201, PixelScale { mean: [0.0; 3], std: [1.0; 3] });
+        let bytes: Vec<u8> = (0..side * side * 3).map(|at| (at * 37 % 251) as u8).collect();
+        // The last part is no whole number of words.
+        assert!(bytes.len() > PART && !bytes.len().is_multiple_of(4));
+        let found = images::<Flex>(&bytes, [1, side, side], &scale, Precision::F32, &Default::default());
+        let found = found.permute([0, 2, 3, 1]).into_data().to_vec::<f32>();
+        let expected: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        assert!(found.is_ok_and(|found| found == expected));
+    }
+}

@@ -353,7 +353,7 @@ pub(crate) trait Operations: Backend {
         [mean, square]: [Tensor<Self, 1>; 2],
         step: AdamWStep,
     ) -> [Tensor<Self, 1>; 3] {
-        let gradient = joined(gradients, &weights);
+        let gradient = flattened(gradients, &weights);
         let [of_mean, of_square] = step.betas;
         let mean = mean * of_mean + gradient.clone() * (1.0 - of_mean);
         let square = square * of_square + gradient.clone() * gradient * (1.0 - of_square);
@@ -368,20 +368,20 @@ pub(crate) trait Operations: Backend {
         velocity: Tensor<Self, 1>,
         step: SgdStep,
     ) -> [Tensor<Self, 1>; 2] {
-        let gradient = joined(gradients, &weights);
+        let gradient = flattened(gradients, &weights);
         let velocity = velocity * step.momentum + gradient + weights.clone() * step.weight_decay;
         [weights - velocity.clone() * step.lr, velocity]
     }
 
     /// A share of the numbers of a flat tensor, and pieces added to it, one for each of them.
     fn blend(numbers: Tensor<Self, 1>, share: f32, pieces: Vec<Piece<Tensor<Self, 4>>>) -> Tensor<Self, 1> {
-        let pieces = joined(pieces, &numbers);
+        let pieces = flattened(pieces, &numbers);
         numbers * share + pieces
     }
 }
 
 /// What pieces make together, in `f32`: as much as `beside`, zeros where there is none.
-fn joined<B: Backend>(mut pieces: Vec<Piece<Tensor<B, 4>>>, beside: &Tensor<B, 1>) -> Tensor<B, 1> {
+fn flattened<B: Backend>(mut pieces: Vec<Piece<Tensor<B, 4>>>, beside: &Tensor<B, 1>) -> Tensor<B, 1> {
     let ([length], device) = (beside.dims(), beside.device());
     pieces.sort_by_key(|piece| piece.start);
     let mut parts = Vec::with_capacity(2 * pieces.len());

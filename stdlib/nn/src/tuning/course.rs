@@ -165,7 +165,7 @@ impl<B: Operations> Course<B> {
             values: seen.values,
         };
         Given {
-            gradients: [Group::Decaying, Group::Kept].map(|group| live.gradients(group, &gradients)),
+            gradients: Group::TRAINED.map(|group| live.gradients(group, &gradients)),
             logits: given,
             seen: noted.into_iter().map(seen).collect(),
         }

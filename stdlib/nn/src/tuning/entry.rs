@@ -22,7 +22,7 @@ pub(super) struct Entry {
 }
 
 /// What becomes of a tensor; those of a group lie together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     /// Trained, with weight decay.
     Decaying,
@@ -35,10 +35,13 @@ pub(super) enum Group {
 }
 
 impl Group {
+    /// In the order of their tensors.
     pub(super) const ALL: [Self; 4] = [Self::Decaying, Self::Kept, Self::Running, Self::Fixed];
+    /// The first of all.
+    pub(super) const TRAINED: [Self; 2] = [Self::Decaying, Self::Kept];
 
     pub(super) fn is_trained(self) -> bool {
-        matches!(self, Self::Decaying | Self::Kept)
+        Self::TRAINED.contains(&self)
     }
 }
 

@@ -20,7 +20,7 @@ use pipe_gpu::Products;
 use pipe_network::{Network, Weights};
 
 use self::course::{Course, Parts};
-use self::entry::{Entries, Group, HEAD};
+use self::entry::{Entries, Entry, Group, HEAD};
 use self::statistics::together;
 use crate::descent::{Descent, Optimizer};
 use crate::failure::Moment;
@@ -208,8 +208,10 @@ impl<B: Operations> Tuned<B> {
             let numbers: Vec<&[f32]> = entries.of(group).map(|entry| numbers(&entry.name)).collect();
             entries.layout(group).tensor(&numbers, &devices[0])
         });
-        let optimizers = [(Group::Decaying, tuning.weight_decay), (Group::Kept, 0.0)]
-            .map(|(group, decay)| Optimizer::new(entries.layout(group).clone(), tuning.descent, decay));
+        let optimizers = Group::TRAINED.map(|group| {
+            let decay = if group == Group::Decaying { tuning.weight_decay } else { 0.0 };
+            Optimizer::new(entries.layout(group).clone(), tuning.descent, decay)
+        });
         Self {
             course: Course {
                 network: network.clone(),
@@ -259,11 +261,6 @@ impl<B: Operations> Tuned<B> {
             self.sums.add(&self.began.read(logits)?, &labels);
         }
         Ok(())
-    }
-
-    /// The numbers of a group's flat tensor.
-    fn numbers(&self, group: Group) -> Vec<f32> {
-        self.flats[group as usize].to_data().convert::<f32>().into_vec().unwrap_or_default()
     }
 
     fn descend(&mut self, step: &Step<'_>) -> Result<(), DeviceFailure> {
@@ -319,7 +316,7 @@ impl<B: Operations> Tune for Tuned<B> {
     fn weights(&self) -> Weights {
         let mut weights = Weights::default();
         for group in Group::ALL {
-            let numbers = self.numbers(group);
+            let numbers = numbers(&self.flats[group as usize]);
             for entry in self.course.entries.of(group).filter(|entry| !HEAD.contains(&entry.name.as_str())) {
                 let layout = self.course.entries.layout(group);
                 weights.insert(&entry.name, &entry.shape, layout.numbers(&numbers, entry.place).to_vec());
@@ -331,14 +328,17 @@ impl<B: Operations> Tune for Tuned<B> {
     fn head(&self) -> Head {
         let [weight, bias] = HEAD.map(|name| {
             let entry = self.course.entries.find(name).map(|at| &self.course.entries.all[at]);
-            let of = |entry: &entry::Entry| {
-                let layout = self.course.entries.layout(entry.group);
-                layout.numbers(&self.numbers(entry.group), entry.place).to_vec()
+            let part = |entry: &Entry| {
+                self.course.entries.layout(entry.group).part(&self.flats[entry.group as usize], entry.place)
             };
-            entry.map(of).unwrap_or_default()
+            entry.map(|entry| numbers(&part(entry))).unwrap_or_default()
         });
         Head { classes: self.course.classes, features: self.course.features, weight, bias }
     }
+}
+
+fn numbers<B: Operations, const D: usize>(tensor: &Tensor<B, D>) -> Vec<f32> {
+    tensor.to_data().convert::<f32>().into_vec().unwrap_or_default()
 }
 
 /// Sums of what belongs together.

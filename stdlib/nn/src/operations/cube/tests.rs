@@ -383,7 +383,6 @@ fn each_kernel_for_products() {
     }
 }
 
-/// More than a launch takes.
 struct Descend {
     shapes: Vec<[usize; 4]>,
     precision: Precision,
@@ -423,6 +422,7 @@ impl Case for Descend {
 #[test]
 fn weights_follow_gradients() {
     let shapes = [[8, 6, 3, 3], [5, 1, 3, 3], [1, 10, 1, 1], [1, 64, 1, 1], [96, 40, 1, 1]];
+    // More than a launch takes.
     let shapes: Vec<[usize; 4]> = shapes.into_iter().cycle().take(120).collect();
     check("descend", &Descend { shapes: shapes.clone(), precision: Precision::F32 });
     check_cuda(2e-5, "descend", &Descend { shapes, precision: Precision::Bf16 });
@@ -507,8 +507,9 @@ fn a_network_learns_what_it_learns_on_the_cpu() {
     };
     let (network, weights) = tiny(true);
     let pixels: Vec<u8> = (0..6 * 8 * 8 * 3).map(|at| (at * 41 % 256) as u8).collect();
-    let learned = |device, precision, descent, batch_statistics| {
-        let tuning = Tuning { descent, weight_decay: 0.01, batch_statistics, freeze: 0, precision, threads: 1 };
+    let dropout: Vec<f32> = (0..6 * 8).map(|at| if at % 5 == 0 { 0.0 } else { 1.25 }).collect();
+    let learned = |device, precision, (descent, batch_statistics, freeze)| {
+        let tuning = Tuning { descent, weight_decay: 0.01, batch_statistics, freeze, precision, threads: 1 };
         let scale = PixelScale { mean: [0.5; 3], std: [0.25; 3] };
         let head = Head { weight: (0..24).map(|at| (at * 29 % 31) as f32 / 31.0).collect(), ..Head::zeros(3, 8) };
         let mut tuner = Tuner::new(&network, &weights, &head, scale, &tuning, &[device]);
@@ -517,32 +518,30 @@ fn a_network_learns_what_it_learns_on_the_cpu() {
                 images: Images::Pixels(&pixels),
                 size: [6, 8, 8],
                 labels: &[0, 1, 2, 2, 1, 0],
-                weights: &[1.0; 6],
-                dropout: None,
+                weights: &[1.0, 2.0, 0.5, 1.0, 1.0, 3.0],
+                dropout: Some(&dropout),
                 lr: 0.05,
             };
             tuner.step(&step).unwrap();
         }
-        let (after, head) = (tuner.weights(), tuner.head());
+        let (after, after_head) = (tuner.weights(), tuner.head());
         let names = network.tensors().into_iter().map(|tensor| tensor.name);
         let moved = |now: &[f32], before: &[f32]| now.iter().zip(before).map(|(now, before)| now - before).collect();
         let moves = names.map(|name| moved(after.numbers(&name), weights.numbers(&name)));
-        moves.chain([moved(&head.bias, &[0.0; 3])]).collect::<Vec<Vec<f32>>>()
+        let of_head = [moved(&after_head.weight, &head.weight), moved(&after_head.bias, &head.bias)];
+        moves.chain(of_head).collect::<Vec<Vec<f32>>>()
     };
     let adamw = Descent::AdamW { betas: (0.9, 0.999), eps: 1e-3 };
     let sgd = Descent::Sgd { momentum: 0.9 };
     for (precision, most) in [(Precision::F32, 1e-3), (Precision::Bf16, 0.1)] {
-        for (descent, batch_statistics) in [(sgd, true), (sgd, false), (adamw, true)] {
-            let expected = learned(ComputeDevice::Cpu, Precision::F32, descent, batch_statistics);
-            let found = learned(cuda, precision, descent, batch_statistics);
+        for case in [(sgd, true, 0), (sgd, false, 0), (adamw, true, 0), (sgd, true, 1)] {
+            let expected = learned(ComputeDevice::Cpu, Precision::F32, case);
+            let found = learned(cuda, precision, case);
             for (at, (expected, found)) in expected.iter().zip(&found).enumerate() {
                 let length = |numbers: &mut dyn Iterator<Item = f32>| numbers.map(|x| x * x).sum::<f32>().sqrt();
                 let off = length(&mut expected.iter().zip(found).map(|(one, other)| one - other));
                 let most = most * length(&mut expected.iter().copied()) + 1e-6;
-                assert!(
-                    off <= most,
-                    "{precision:?}, {descent:?}, {batch_statistics}, tensor {at}: {found:?} for {expected:?}"
-                );
+                assert!(off <= most, "{precision:?}, {case:?}, tensor {at}: {found:?} for {expected:?}");
             }
         }
     }
